@@ -1,0 +1,42 @@
+"""The registry: which handler answers which path.
+
+@route("/about") puts the function below it into ROUTES, and main.py looks up
+the path of each request there. Read next: routes.py.
+"""
+import re
+from http.server import BaseHTTPRequestHandler
+from typing import Callable, Dict, Optional, Tuple, Union
+
+Response = Tuple[int, str, Union[str, bytes]]  # status, content type, body
+Handler = Callable[[BaseHTTPRequestHandler], Response]  # gets the request
+
+ROUTES: Dict[str, Handler] = {}
+
+
+def route(path: str) -> Callable[[Handler], Handler]:
+    """Return a decorator that registers a handler for this path; ValueError if it cannot."""
+    if not isinstance(path, str) or not re.fullmatch("/[^?#]*", path, re.DOTALL):
+        raise ValueError(f'a route starts with "/" and has no "?" or "#" in it, unlike {path!r}')
+
+    def decorator(func: Handler) -> Handler:
+        """Put func into ROUTES and give it back as it was."""
+        if path in ROUTES:
+            new, old = (getattr(f, "__name__", f) for f in (func, ROUTES[path]))
+            raise ValueError(f"{path!r} is the route of {old} already; give {new} another one")
+        ROUTES[path] = func
+        return func
+
+    return decorator
+
+
+def prepare(response: object) -> Optional[Tuple[int, str, bytes]]:
+    """Return a Response with its body as bytes (str as UTF-8), or None if it is no Response."""
+    if not isinstance(response, tuple) or len(response) != 3:
+        return None
+    status, content_type, body = response
+    if not (isinstance(status, int) and 200 <= status <= 599 and isinstance(body, (str, bytes))
+            and isinstance(content_type, str) and re.fullmatch("[ -~]+", content_type)):
+        return None
+    if isinstance(body, str) and re.match("text/(?!.*charset=)", content_type, re.IGNORECASE):
+        content_type += "; charset=utf-8"
+    return status, content_type, body.encode() if isinstance(body, str) else body
