@@ -1,0 +1,37 @@
+"""The pages of this site: the file to edit. Add a handler, restart, browse.
+
+A handler gets the request and returns (status, content type, body), where the
+body is str or bytes. Read next: utils.py, for what handlers can call.
+"""
+from html import escape
+from urllib.parse import quote
+
+from router import route
+from utils import list_downloads, render_template
+
+
+@route("/")
+def homepage(request):
+    """The shortest page there is."""
+    return 200, "text/html", "<h1>Hello World</h1>"
+
+
+@route("/files/")
+def list_files(request):
+    """A link to each file in files/; main.py answers when one is followed."""
+    try:
+        files = list_downloads()
+    except OSError:
+        return 500, "text/plain", "Directory not found"
+    html = "<h1>Files in server</h1><ul>"
+    for name in files:  # a name may hold any character, so it is quoted and escaped
+        html += f'<li><a href="/files/{quote(name, safe="")}">{escape(name)}</a></li>'
+    html += "</ul>"
+    return 200, "text/html", html
+
+
+@route("/home")
+def home_page(request):
+    """A page that is kept in templates/."""
+    html = render_template("home.html")
+    return 200, "text/html", html
