@@ -1,0 +1,1 @@
+"""The tests: run `python -m unittest` in the project's folder."""

@@ -1,0 +1,85 @@
+"""What the tests share: a live server on a free port, and clients that speak to it raw."""
+import http.client
+import io
+import os
+import socket
+import sys
+import tempfile
+import threading
+import unittest
+from unittest import mock
+
+import config
+import main
+import router
+
+PROJECT = os.path.dirname(os.path.abspath(main.__file__))
+
+
+class LiveServer(unittest.TestCase):
+    """Each test gets a running server; console is what it printed on stderr so far.
+
+    Routes that a test adds are taken out again, and settings come back.
+    """
+
+    def setUp(self):
+        self.console = io.StringIO()
+        for patch in (mock.patch.object(sys, "stderr", self.console), mock.patch.dict(router.ROUTES)):
+            patch.start()
+            self.addCleanup(patch.stop)
+        self.server = main.Server(("127.0.0.1", 0), main.SidhHTTP)
+        self.address = self.server.server_address
+        thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        thread.start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.shutdown)
+
+    def set_config(self, **settings):
+        """Change settings until the end of the test."""
+        for name, value in settings.items():
+            patch = mock.patch.object(config, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def make_folder(self, files=()):
+        """Return a new folder with these files in it, gone at the end of the test."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        for name in files:
+            with open(os.path.join(os.fsencode(folder.name), os.fsencode(name)), "wb") as file:
+                file.write(b"content of " + os.fsencode(name))
+        return folder.name
+
+    def connect(self):
+        """Return a client's socket; it gives up after 5 seconds."""
+        client = socket.create_connection(self.address, timeout=5)
+        self.addCleanup(client.close)
+        return client
+
+    def exchange(self, raw):
+        """Send raw bytes, half-close, and return all bytes that come back until the close."""
+        with self.connect() as client:
+            client.sendall(raw)
+            client.shutdown(socket.SHUT_WR)
+            return receive_all(client)
+
+    def ask(self, method, target, body=None, headers={}):
+        """Send one well-formed request and return its response, body already read as .content."""
+        connection = http.client.HTTPConnection(*self.address, timeout=5)
+        try:
+            connection.request(method, target, body, {**headers, "Connection": "close"})
+            response = connection.getresponse()
+            response.content = response.read()
+            return response
+        finally:
+            connection.close()
+
+    def get(self, target):
+        """GET the target, sent just as it is written."""
+        return self.ask("GET", target)
+
+
+def receive_all(client):
+    """Return what arrives until the other side closes."""
+    return b"".join(iter(lambda: client.recv(65536), b""))
