@@ -1,48 +1,43 @@
-"""The server: reads a request, finds its handler, sends the answer.
-
-Importing routes fills ROUTES; nothing is listening until main() runs.
-"""
-import errno
-import html
+"""The server: reads a request, finds its handler, sends the answer. `python main.py` starts it."""
 import json
 import os
+import re
 import signal
-import socketserver
+import socket
 import sys
 import time
 import traceback
+from contextlib import suppress
 from difflib import get_close_matches
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import islice
-from urllib.parse import quote
+from socketserver import TCPServer
+from threading import Lock
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 import config
-import routes  # Its @route lines register the handlers.
-from router import ROUTES, prepare
-from utils import download_headers, find_download, request_path
+import routes  # its @route lines fill ROUTES
+from router import CONTRACT, ROUTES, prepare
+from utils import download_headers, find_download
 
 
 class SidhHTTP(BaseHTTPRequestHandler):
     """One client's connection. A handler gets it as its request."""
 
-    error_message_format = """<!DOCTYPE html><html lang="en"><title>%(code)s %(message)s</title>
-<h1>%(code)s %(message)s</h1><p>%(explain)s</p></html>"""
-
     def do_GET(self):
-        """Answer with what the handler of the path returns, or with a file."""
-        path = request_path(self)
+        """Answer with what the path's handler returns, with the file that it names, or with 404."""
+        path = unquote(self.path.partition("?")[0])  # "/home?x=1" asks for "/home"
         if path in ROUTES:
             status, content_type, body = self.call(ROUTES[path])
             self.send(status, {"Content-Type": content_type}, body)
-        elif path.startswith("/files/"):
+        elif path.startswith("/files/") and find_download(path[len("/files/"):]):
             self.send_download(path[len("/files/"):])
         else:
-            self.send_not_found(path)
+            self.send_error(404, "Page Not Found", self.hint(path))
 
-    do_HEAD = do_GET  # send() leaves out the body
+    do_HEAD = do_GET  # the same, and send() leaves out the body
 
     def do_POST(self):
-        """Answer with the local time, whatever the path."""
+        """Answer with the server's local time, whatever the path."""
         date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime())
         self.send(200, {"Content-Type": "application/json"}, json.dumps({"time": date}).encode())
 
@@ -53,90 +48,218 @@ class SidhHTTP(BaseHTTPRequestHandler):
             ready = prepare(response)
             if ready:
                 return ready
-            self.log_error("%s returned %.200r instead of (status, content type, body): an int from "
-                           "200 to 599, a str on one line, str or bytes", handler.__name__, response)
+            self.log_error("%s returned %.200r instead of %s", handler.__name__, response, CONTRACT)
         except (Exception, SystemExit):
             traceback.print_exc()
-        return 500, "text/plain", b"Internal Server Error"
+        return 500, "text/plain", b"500 Internal Server Error\n"
 
     def send_download(self, name):
-        """Send a file of FILE_DIR, or 404 if there is none of that name."""
-        try:
-            file = open(find_download(name) or "", "rb")
-        except OSError:
-            return self.send_not_found("/files/" + name)
-        with file:
+        """Send a file of FILE_DIR, which the browser then saves under its name."""
+        with open(find_download(name) or "", "rb") as file:
             self.send(200, download_headers(name), file)
 
-    def send_not_found(self, path):
-        """Send 404, and name the route that is close to the path, if one is."""
-        # Comparing is slow and strangers choose the path: so not a long one, not with all routes.
-        close = get_close_matches(path, islice(ROUTES, 100), 1, 0.7) if len(path) <= 64 else []
-        self.send_error(404, "Page Not Found", f"Did you mean {close[0]}?" if close else "")
+    def hint(self, path):
+        """Return which route may have been meant: "Did you mean /home?", or "" for none."""
+        looked_at = list(ROUTES)[:100] if len(path) <= 64 else ()  # strangers must not make it slow
+        return "".join(f"Did you mean {close}?" for close in get_close_matches(path, looked_at, 1, 0.7))
 
     def send_error(self, code, message=None, explain=""):
-        """Send an error page, as the method of this name in the standard library does."""
-        message = message or self.responses[code][0]
-        texts = {"code": code, "message": html.escape(message), "explain": html.escape(explain)}
-        page = (self.error_message_format % texts).encode()
-        self.send(code, {"Content-Type": "text/html; charset=utf-8"}, page, reason=message)
+        """Send an error as plain text; the message stands in the status line too."""
+        text = f"{code} {message or self.responses[code][0]}\n{explain}"
+        self.send(code, {"Content-Type": "text/plain; charset=utf-8"}, text.encode(), message)
 
     def send(self, status, headers, body, reason=None):
-        """Send a whole answer, whose body is bytes or an open file. All bytes leave here."""
+        """Send a whole answer; body is bytes or an open file. All bytes leave here."""
         length = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
         self.send_response(status, reason)
-        for name, value in {**headers, "Content-Length": length}.items():
+        for name, value in headers.items():
             self.send_header(name, value)
+        if status != 204:  # No Content, and no length either (RFC 9110 8.6)
+            self.send_header("Content-Length", length)
+        self.send_header("Connection", "close" if self.close_connection else "keep-alive")
         self.end_headers()
-        if self.command != "HEAD" and isinstance(body, bytes):
+        if self.command == "HEAD" or status in (204, 304):
+            body = b""
+        if isinstance(body, bytes):
             self.wfile.write(body)
-        elif self.command != "HEAD" and length:
-            self.connection.sendfile(body, count=length)
+        self.wfile.flush()
+        if not isinstance(body, bytes):  # a file that shrinks meanwhile cannot be finished
+            self.close_connection |= self.connection.sendfile(body, 0, length or None) < length
+
+    # ---- Skip this on a first reading, down to Server: it refuses requests that are in doubt. ----
+
+    protocol_version, request_version = "HTTP/1.1", "HTTP/1.1"
+    server_version, sys_version = "SidhHTTP/1.0", "(mini web framework)"
+    wbufsize, disable_nagle_algorithm = 64 * 1024, True  # an answer leaves in one write, at once
+    timeout = property(lambda self: config.TIMEOUT)
+
+    def log_message(self, format, *args):
+        """Log as usual, until main() takes the lock and keeps it."""
+        with LOG_LOCK:
+            super().log_message(format, *args)
+
+    def handle_one_request(self):
+        """Read one request and answer it; called until close_connection."""
+        self.close_connection, self.command, self.requestline = True, "", ""
+        try:
+            if self.read_request():
+                getattr(self, "do_" + self.command)()
+        except Refusal as refusal:
+            self.send_error(*refusal.args)
+
+    def do_OPTIONS(self):
+        """Answer with the methods that there are (RFC 9110 9.3.7)."""
+        self.send(204, {"Allow": "GET, HEAD, POST, OPTIONS"}, b"")
+
+    def read_request(self):
+        """Read command, path, headers and body of a request; False if the client sends no more."""
+        line = self.read_line(414)
+        line = self.read_line(414) if line == "\r\n" else line  # RFC 9112 2.2
+        if not line:
+            return False
+        self.requestline = line.rstrip("\r\n")
+        self.parse_request_line(line)
+        require(hasattr(self, "do_" + self.command), 501, "Unsupported Method")
+        self.headers = self.read_headers()
+        old = self.request_version == "HTTP/1.0"
+        host = ",".join(self.headers.get_all("Host", []))  # two of them never match (RFC 9112 3.2)
+        require(HOST.fullmatch(host) or (old and "Host" not in self.headers), 400, "Bad Host")
+        self.body = self.read_body(old)
+        self.close_connection = old or "close" in self.members("Connection")  # RFC 9112 9.3
+        return True
+
+    def read_line(self, status):
+        """Return the next line, a character for each byte; a long one is refused with status."""
+        line = self.rfile.readline(MAX_LINE + 1)
+        require(len(line) <= MAX_LINE, status, "Line Too Long")
+        return line.decode("latin-1")
+
+    def parse_request_line(self, line):
+        """Set command, path (the target in origin-form) and request_version (RFC 9112 3)."""
+        match = REQUEST_LINE.fullmatch(line)
+        require(match and match[3] != "0", 400, "Bad Request Line")
+        self.command, target, major, minor = match.groups()
+        require(major == "1", 505, "HTTP Version Not Supported")
+        self.request_version = "HTTP/1.0" if minor == "0" else "HTTP/1.1"
+        self.path = ABSOLUTE_FORM.sub("/", target)  # "http://host/home" is "/home"
+        decoded = unquote_to_bytes(self.path)
+        require(decoded == decoded.decode(errors="ignore").encode(), 400, "Target Is Not UTF-8")
+        require(ORIGIN_FORM.fullmatch(self.path) or line.startswith("OPTIONS * "), 400, "Bad Target")
+
+    def read_headers(self):
+        """Return the header fields up to the empty line (RFC 9112 5)."""
+        headers = self.MessageClass()
+        for _ in range(MAX_FIELDS):
+            line = self.read_line(431)
+            if line == "\r\n":
+                return headers
+            match = FIELD_LINE.fullmatch(line)
+            require(match, 400, "Bad Header")
+            headers[match[1]] = match[2].strip(" \t")
+        raise Refusal(431, "Too Many Headers")
+
+    def members(self, name):
+        """Return the members of a header's list: "Close, TE" gives ["close", "te"]."""
+        values = self.headers.get_all(name, [])
+        return [member.strip(" \t").lower() for value in values for member in value.split(",")]
+
+    def read_body(self, old):
+        """Return the body of the request, b"" if it has none (RFC 9112 6.3)."""
+        codings = self.members("Transfer-Encoding")
+        length = ",".join(self.headers.get_all("Content-Length", ["0"]))
+        require(not set(codings) - {"chunked", ""}, 501, "Unknown Transfer-Encoding")
+        sure = codings == ["chunked"] and not old and "Content-Length" not in self.headers
+        require(sure or not codings, 400, "Body Length In Doubt")
+        require(re.fullmatch("[0-9]+", length), 400, "Bad Content-Length")
+        require(len(length) < 19 and int(length) <= config.MAX_BODY, 413, "Body Too Large")
+        if "100-continue" in self.members("Expect") and not old:  # RFC 9110 10.1.1
+            self.handle_expect_100()
+            self.wfile.flush()
+        if codings:
+            return self.read_chunked()
+        body = self.rfile.read(int(length))
+        require(len(body) == int(length), 400, "Body Cut Short")
+        return body
+
+    def read_chunked(self):
+        """Return what the chunks of the body add up to (RFC 9112 7.1)."""
+        body, skipped = bytearray(), 0
+        while True:
+            match = CHUNK_LINE.fullmatch(self.read_line(400))
+            require(match, 400, "Bad Chunk")
+            size, skipped = int(match[1], 16), skipped + len(match[2])  # extensions
+            require(len(body) + size <= config.MAX_BODY and skipped <= MAX_LINE, 413, "Body Too Large")
+            if size == 0:
+                self.read_headers()  # the trailer, which nobody needs
+                return bytes(body)
+            data = self.rfile.read(size + 2)
+            require(data[size:] == b"\r\n", 400, "Bad Chunk")
+            body += data[:size]
+
+    def finish(self):
+        """Close in stages: an abrupt close may destroy an answer on its way (RFC 9112 9.6)."""
+        self.wfile.raw.close()  # what a client did not take is not sent again
+        super().finish()
+        deadline = time.monotonic() + config.TIMEOUT
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(1)
+            while self.connection.recv(65536) and time.monotonic() < deadline:
+                pass
+
+
+# The grammar, under its names in RFC 9110, RFC 9112 and, for hosts, RFC 3986.
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+QUOTED_STRING = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+IPV6 = r"\[(?![^]]*:::|[^]]*::[^]]*::)(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f.]{0,15}\]"
+HOST = re.compile(rf"(?:(?:[0-9A-Za-z._~!$&'()*+;=-]|%[0-9A-Fa-f]{{2}})+|{IPV6})(?::[0-9]*)?")
+REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/([0-9])\.([0-9])\r\n")
+ABSOLUTE_FORM = re.compile(rf"^https?://{HOST.pattern}(?:/|(?=\?)|$)", re.IGNORECASE)
+ORIGIN_FORM = re.compile(r'/(?:[!"$&-~]|%[0-9A-Fa-f]{2})*')
+FIELD_LINE = re.compile(rf"({TOKEN}):([\t -~\x80-\xff]*)\r\n")
+CHUNK_EXT = rf"[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*(?:{TOKEN}|{QUOTED_STRING}))?"
+CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]{{1,16}})((?:{CHUNK_EXT})*)\r\n")
+MAX_LINE, MAX_FIELDS = 65536, 100  # bytes a line and lines a header, as in the standard library
+LOG_LOCK = Lock()
+
+
+class Refusal(Exception):
+    """Says why a request reaches no handler. Its arguments: status and reason."""
+
+
+def require(condition, status, reason):
+    """Refuse the request unless the condition holds."""
+    if not condition:
+        raise Refusal(status, reason)
 
 
 class Server(ThreadingHTTPServer):
     """Listens, and gives each connection a thread, so that none waits for another."""
-
-    allow_reuse_address = os.name == "posix"  # On Windows, two servers would share the port.
-
-    def server_bind(self):
-        """Bind as HTTPServer does, less its reverse DNS look-up, which may take a minute."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
+    request_queue_size = 512  # connections that may wait for their thread
+    allow_reuse_address, allow_reuse_port = os.name == "posix", False  # a port has one server
+    server_bind = TCPServer.server_bind  # HTTPServer's asks DNS for a name, for up to half a minute
 
     def handle_error(self, request, client_address):
-        """Print what broke in one line, unless a client merely went away (OSError)."""
+        """Say in one line what broke, unless it is that a client went away."""
         if not isinstance(sys.exc_info()[1], OSError):
             print(f"connection dropped: {sys.exc_info()[1]!r}", file=sys.stderr)
 
 
-def listen(host, port):
-    """Return the listening server, or leave with one sentence on what to change."""
-    if not isinstance(port, int) or not 0 <= port <= 65535:
-        sys.exit(f"cannot start: port {port!r} is not a number from 0 to 65535; correct MINI_PORT")
-    try:
-        return Server((host, port), SidhHTTP)
-    except (OSError, UnicodeError) as error:
-        sys.exit("cannot start: " + {
-            errno.EADDRINUSE: f"port {port} is taken by another program; stop it or change MINI_PORT",
-            errno.EACCES: f"port {port} needs rights you lack; set MINI_PORT to 1024 or more",
-            errno.EADDRNOTAVAIL: f"{host} is not this machine's address; set MINI_HOST to one that is",
-        }.get(getattr(error, "errno", 0), f"host {host!r} is unknown ({error}); correct MINI_HOST"))
-
-
 def main():
-    """Serve until Ctrl+C or SIGTERM."""
-    server = listen(config.HOST, config.PORT)
-    host, port = server.server_address[:2]
+    """Serve until Ctrl+C or SIGTERM; exit with one sentence if that cannot begin."""
     try:
+        server = Server((config.HOST, int(config.PORT)), SidhHTTP)
+    except (OSError, OverflowError, ValueError) as error:
+        sys.exit(f"cannot listen on {config.HOST}:{config.PORT}: {error}; set MINI_HOST to an address "
+                 "of this machine and MINI_PORT to a free port from 1024 to 65535")
+    with suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl+C does
-        host = "127.0.0.1" if host == "0.0.0.0" else host
-        print(f"server running on http://{host}:{port} (Ctrl+C stops it)")
+        host = config.HOST.replace("0.0.0.0", "127.0.0.1")  # what a browser can open
+        print(f"server running on http://{host}:{server.server_address[1]} (Ctrl+C stops it)")
         print("routes:", *map(quote, ROUTES), flush=True)
         server.serve_forever()
-    except KeyboardInterrupt:
-        pass
     server.server_close()
+    LOG_LOCK.acquire(timeout=1)  # from here on, threads that are still busy log nothing
     print("server closed...")
 
 

@@ -1,15 +1,11 @@
-"""The registry: which handler answers which path.
-
-@route("/about") puts the function below it into ROUTES, and main.py looks up
-the path of each request there. Read next: routes.py.
-"""
+"""The registry: @route("/about") puts the handler below it into ROUTES. Read next: routes.py."""
 import re
 from http.server import BaseHTTPRequestHandler
 from typing import Callable, Dict, Optional, Tuple, Union
 
-Response = Tuple[int, str, Union[str, bytes]]  # status, content type, body
+CONTRACT = "(status from 200 to 599, content type on one line, body of type str or bytes)"
+Response = Tuple[int, str, Union[str, bytes]]
 Handler = Callable[[BaseHTTPRequestHandler], Response]  # gets the request
-
 ROUTES: Dict[str, Handler] = {}
 
 
@@ -21,19 +17,16 @@ def route(path: str) -> Callable[[Handler], Handler]:
     def decorator(func: Handler) -> Handler:
         """Put func into ROUTES and give it back as it was."""
         if path in ROUTES:
-            new, old = (getattr(f, "__name__", f) for f in (func, ROUTES[path]))
-            raise ValueError(f"{path!r} is the route of {old} already; give {new} another one")
+            raise ValueError(f"{path!r} has the handler {ROUTES[path].__name__} already")
         ROUTES[path] = func
         return func
-
     return decorator
 
 
 def prepare(response: object) -> Optional[Tuple[int, str, bytes]]:
     """Return a Response with its body as bytes (str as UTF-8), or None if it is no Response."""
-    if not isinstance(response, tuple) or len(response) != 3:
-        return None
-    status, content_type, body = response
+    well_formed = isinstance(response, tuple) and len(response) == 3
+    status, content_type, body = response if well_formed else (None, None, None)
     if not (isinstance(status, int) and 200 <= status <= 599 and isinstance(body, (str, bytes))
             and isinstance(content_type, str) and re.fullmatch("[ -~]+", content_type)):
         return None

@@ -1,13 +1,14 @@
-"""The pages of this site: the file to edit. Add a handler, restart, browse.
+"""The pages of this site, and the file to edit: add a handler, restart, browse.
 
-A handler gets the request and returns (status, content type, body), where the
-body is str or bytes. Read next: utils.py, for what handlers can call.
+A handler gets the request and returns (status, content type, body). Read next: utils.py.
 """
+import os
 from html import escape
 from urllib.parse import quote
 
+import config
 from router import route
-from utils import list_downloads, render_template
+from utils import find_download, render_template
 
 
 @route("/")
@@ -18,16 +19,15 @@ def homepage(request):
 
 @route("/files/")
 def list_files(request):
-    """A link to each file in files/; main.py answers when one is followed."""
+    """A link to each file in files/; main.py answers the links themselves."""
     try:
-        files = list_downloads()
+        files = sorted(filter(find_download, os.listdir(config.FILE_DIR)))
     except OSError:
         return 500, "text/plain", "Directory not found"
     html = "<h1>Files in server</h1><ul>"
     for name in files:  # a name may hold any character, so it is quoted and escaped
         html += f'<li><a href="/files/{quote(name, safe="")}">{escape(name)}</a></li>'
-    html += "</ul>"
-    return 200, "text/html", html
+    return 200, "text/html", html + "</ul>"
 
 
 @route("/home")
