@@ -15,9 +15,13 @@ import router
 
 PROJECT = os.path.dirname(os.path.abspath(main.__file__))
 
+# File names that mean something to HTML, to URLs, to headers or to terminals.
+ODD_NAMES = ["<img src=x>.txt", "a'b\"c&d.txt", "100%.txt", "100%25.txt", "日本語.txt",
+             "two\nlines.txt", "a#b?c=d.txt", "plus+and space.txt", "&amp;.txt"]
 
-class LiveServer(unittest.TestCase):
-    """Each test gets a running server; console is what it printed on stderr so far.
+
+class Sandbox(unittest.TestCase):
+    """Each test has a console of its own: what was printed on stderr so far.
 
     Routes that a test adds are taken out again, and settings come back.
     """
@@ -27,13 +31,6 @@ class LiveServer(unittest.TestCase):
         for patch in (mock.patch.object(sys, "stderr", self.console), mock.patch.dict(router.ROUTES)):
             patch.start()
             self.addCleanup(patch.stop)
-        self.server = main.Server(("127.0.0.1", 0), main.SidhHTTP)
-        self.address = self.server.server_address
-        thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        thread.start()
-        self.addCleanup(self.server.server_close)
-        self.addCleanup(thread.join)
-        self.addCleanup(self.server.shutdown)
 
     def set_config(self, **settings):
         """Change settings until the end of the test."""
@@ -43,13 +40,39 @@ class LiveServer(unittest.TestCase):
             self.addCleanup(patch.stop)
 
     def make_folder(self, files=()):
-        """Return a new folder with these files in it, gone at the end of the test."""
+        """Return a new folder with these files in it ("sub/a.txt" too), gone at the end of the test."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         for name in files:
-            with open(os.path.join(os.fsencode(folder.name), os.fsencode(name)), "wb") as file:
-                file.write(b"content of " + os.fsencode(name))
+            try:
+                path = os.path.join(os.fsencode(folder.name), os.fsencode(name))
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "wb") as file:
+                    file.write(b"content of " + os.fsencode(name))
+            except (OSError, ValueError) as error:
+                self.skipTest(f"this file system refuses the name {name!r}: {error}")
         return folder.name
+
+    def make_link(self, target, path):
+        """Make path a symbolic link to target, or skip the test where that is not allowed."""
+        try:
+            os.symlink(target, path)
+        except (OSError, NotImplementedError) as error:
+            self.skipTest(f"no symbolic links here: {error}")
+
+
+class LiveServer(Sandbox):
+    """Each test gets a running server, and console has what it printed."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = main.Server(("127.0.0.1", 0), main.SidhHTTP)
+        self.address = self.server.server_address
+        thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        thread.start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.shutdown)
 
     def connect(self):
         """Return a client's socket; it gives up after 5 seconds."""

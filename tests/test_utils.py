@@ -1,0 +1,229 @@
+"""Templates that escape, queries that decode, and files that are found only where they may be."""
+import html
+import os
+import re
+import unittest
+from types import SimpleNamespace
+from unittest import mock
+from urllib.parse import unquote
+
+import config
+import utils
+from tests.support import ODD_NAMES, Sandbox
+
+NOT_FOUND = "<h1>Template Not Found</h1>"
+
+SECRET = "files-private/secret.txt"
+
+# Names that lead from the folder "files" to the secret beside it, if nobody looks.
+OUTWARD_NAMES = ["../" + SECRET, "./../" + SECRET, "sub/../../" + SECRET, "..//" + SECRET,
+                 "..\\" + SECRET.replace("/", "\\"), "../" + SECRET + "\0", "../" + SECRET + "\0.txt"]
+
+
+class Templates(Sandbox):
+    def template(self, content, name="page.html"):
+        """Make a template with this content in a folder of its own."""
+        self.set_config(TEMPLATE_DIR=self.make_folder())
+        with open(os.path.join(config.TEMPLATE_DIR, name), "wb") as file:
+            file.write(content)
+
+    def test_a_missing_template_answers_as_in_the_article(self):
+        self.assertEqual(utils.render_template("missing.html"), NOT_FOUND)
+
+    def test_a_missing_template_is_named_in_one_line_on_the_console(self):
+        utils.render_template("missing\n.html")
+        expected = os.path.join(config.TEMPLATE_DIR, "missing\n.html")
+        self.assertIn(repr(expected), self.console.getvalue())
+        self.assertEqual(self.console.getvalue().count("\n"), 1)
+
+    def test_without_values_the_file_comes_back_to_the_byte(self):
+        content = "<p>$name $$ é\r\n${x}\n\r</p>".encode()
+        self.template(content)
+        self.assertEqual(utils.render_template("page.html").encode(), content)
+
+    def test_values_replace_their_names(self):
+        self.template(b"$name is ${age}\r\n")
+        self.assertEqual(utils.render_template("page.html", name="Ann", age=7), "Ann is 7\r\n")
+
+    def test_values_are_escaped(self):
+        value = """<script>"&'"""
+        self.template(b"<p title='$value'>")
+        self.assertEqual(utils.render_template("page.html", value=value), f"<p title='{html.escape(value)}'>")
+
+    def test_a_name_inside_a_value_is_left_alone(self):
+        self.template(b"$a $b")
+        self.assertEqual(utils.render_template("page.html", a="$b", b="$a"), "$b $a")
+
+    def test_unknown_words_and_stray_dollars_stay(self):
+        content = "a[href$='.css'] { } let $el = `${price}` + '$5' + $(x) $"
+        self.template(content.encode() + b" $name")
+        self.assertEqual(utils.render_template("page.html", name="Ann"), content + " Ann")
+
+    def test_a_template_may_lie_in_a_folder_below(self):
+        folder = self.make_folder(["sub/page.html"])
+        self.set_config(TEMPLATE_DIR=folder)
+        self.assertEqual(utils.render_template("sub/page.html"), "content of sub/page.html")
+
+    def test_a_name_that_leaves_the_folder_is_not_found(self):
+        base = self.make_folder(["files/sub/in.txt", SECRET])
+        self.set_config(TEMPLATE_DIR=os.path.join(base, "files"))
+        for name in OUTWARD_NAMES + [os.path.join(base, SECRET)]:
+            with self.subTest(name=name):
+                self.assertEqual(utils.render_template(name), NOT_FOUND)
+
+    def test_a_link_that_leads_out_is_not_found(self):
+        base = self.make_folder(["files/in.txt", SECRET])
+        self.set_config(TEMPLATE_DIR=os.path.join(base, "files"))
+        self.make_link(os.path.join(base, SECRET), os.path.join(base, "files", "page.html"))
+        self.assertEqual(utils.render_template("page.html"), NOT_FOUND)
+
+
+class Queries(unittest.TestCase):
+    def test_query_params_gives_the_first_value_of_each_name_decoded(self):
+        for path, expected in [
+            ("/", {}),
+            ("/?", {}),
+            ("/?x=1", {"x": "1"}),
+            ("/?x=1&x=2&y=3", {"x": "1", "y": "3"}),
+            ("/?x=&y=2&z", {"x": "", "y": "2", "z": ""}),
+            ("/?x=&x=2", {"x": ""}),
+            ("/?q=a+b%20c%2Bd", {"q": "a b c+d"}),
+            ("/?q=%C3%A9%26%3D%2525", {"q": "é&=%25"}),
+            ("/?na%20me=1", {"na me": "1"}),
+            ("/?url=/a?b=c", {"url": "/a?b=c"}),
+        ]:
+            with self.subTest(path=path):
+                self.assertEqual(utils.query_params(SimpleNamespace(path=path)), expected)
+
+
+class Files(Sandbox):
+    def setUp(self):
+        super().setUp()
+        self.base = self.make_folder(["files/a.txt", "files/sub/in.txt", "files/.hidden",
+                                      "files/.git/config", "files/..dots", SECRET])
+        self.folder = os.path.join(os.path.realpath(self.base), "files")
+        self.secret = os.path.join(self.base, SECRET)
+        self.set_config(FILE_DIR=self.folder)
+
+    def path(self, name):
+        """Return the path of this name in the folder."""
+        return os.path.join(self.folder, name)
+
+    def test_find_file_gives_the_real_path_of_a_file_in_the_folder_or_below(self):
+        for name, expected in [("a.txt", "a.txt"), ("sub/in.txt", os.path.join("sub", "in.txt")),
+                               ("sub/../a.txt", "a.txt")]:
+            with self.subTest(name=name):
+                self.assertEqual(utils.find_file(self.folder, name), self.path(expected))
+
+    def test_find_file_finds_nothing_outside_the_folder(self):
+        for name in OUTWARD_NAMES + [self.secret, os.path.abspath(__file__)]:
+            with self.subTest(name=name):
+                self.assertIsNone(utils.find_file(self.folder, name))
+
+    def test_find_file_finds_nothing_hidden_and_no_folder(self):
+        for name in (".hidden", ".git/config", "..dots", "sub", "sub/", "", ".", ".."):
+            with self.subTest(name=name):
+                self.assertIsNone(utils.find_file(self.folder, name))
+
+    def test_names_that_no_file_can_have_are_not_found(self):
+        for name in ("missing.txt", "x" * 5000, "a.txt\0", "\0", "\ud800"):
+            with self.subTest(name=name[:9]):
+                self.assertIsNone(utils.find_file(self.folder, name))
+                self.assertIsNone(utils.find_download(name))
+
+    def test_find_download_gives_the_real_path_of_a_plain_name(self):
+        self.assertEqual(utils.find_download("a.txt"), self.path("a.txt"))
+
+    def test_find_download_takes_no_way_through_folders(self):
+        for name in OUTWARD_NAMES + [self.secret, self.path("a.txt"), "sub/in.txt", "./a.txt",
+                                     "sub/../a.txt", "a.txt/", "../files/a.txt", "/a.txt"]:
+            with self.subTest(name=name):
+                self.assertIsNone(utils.find_download(name))
+
+    def test_a_link_is_followed_only_when_it_stays_inside(self):
+        for target, expected in [(self.path("a.txt"), self.path("a.txt")), (self.secret, None),
+                                 (self.path(".hidden"), None), (self.path("missing"), None)]:
+            with self.subTest(target=target):
+                self.make_link(target, self.path("link.txt"))
+                self.assertEqual(utils.find_download("link.txt"), expected)
+                os.remove(self.path("link.txt"))
+
+    def test_a_link_to_a_visible_file_may_not_have_a_hidden_name(self):
+        self.make_link(self.path("a.txt"), self.path(".link"))
+        self.assertIsNone(utils.find_download(".link"))
+
+    def test_a_folder_reached_by_a_link_leads_nowhere_outside(self):
+        self.make_link(os.path.dirname(self.secret), self.path("way"))
+        self.assertIsNone(utils.find_file(self.folder, "way/secret.txt"))
+
+    def test_the_folder_itself_may_be_a_link(self):
+        self.make_link(self.folder, os.path.join(self.base, "link"))
+        self.set_config(FILE_DIR=os.path.join(self.base, "link"))
+        self.assertEqual(utils.find_download("a.txt"), self.path("a.txt"))
+
+    @unittest.skipUnless(hasattr(os, "mkfifo"), "this system has no named pipes")
+    def test_a_pipe_is_no_file(self):
+        os.mkfifo(self.path("pipe.txt"))
+        self.assertIsNone(utils.find_download("pipe.txt"))
+
+    def test_odd_names_are_found(self):
+        for name in ODD_NAMES:
+            with self.subTest(name=name):
+                self.set_config(FILE_DIR=self.make_folder([name]))
+                self.assertIsNotNone(utils.find_download(name))
+
+    def test_a_name_that_is_not_utf8_is_not_found(self):
+        self.set_config(FILE_DIR=self.make_folder([b"bad\xff.txt"]))
+        name, = os.listdir(config.FILE_DIR)
+        self.assertIsNone(utils.find_download(name))
+
+    @unittest.skipUnless(hasattr(os, "geteuid") and os.geteuid(), "this user may read every file")
+    def test_a_file_that_may_not_be_read_is_not_found(self):
+        os.chmod(self.path("a.txt"), 0)
+        self.assertIsNone(utils.find_download("a.txt"))
+
+
+class DownloadHeaders(unittest.TestCase):
+    def test_types_that_pages_need_do_not_depend_on_the_machine(self):
+        with mock.patch("mimetypes.guess_type", return_value=("text/wrong", None)):
+            for name, expected in [("a.js", "text/javascript"), ("a.css", "text/css"),
+                                   ("a.html", "text/html"), ("a.svg", "image/svg+xml"),
+                                   ("a.json", "application/json"), ("A.B.JS", "text/javascript")]:
+                with self.subTest(name=name):
+                    self.assertEqual(utils.download_headers(name)["Content-Type"], expected)
+
+    def test_other_types_are_guessed_from_the_ending(self):
+        for name, expected in [("a.txt", "text/plain"), ("a.PNG", "image/png"),
+                               ("a.tar.gz", "application/gzip"), ("a.svg.gz", "application/gzip"),
+                               ("a.svgz", "application/octet-stream"),
+                               ("a.txt.bz2", "application/octet-stream"),
+                               ("a.nonsense", "application/octet-stream"),
+                               ("README", "application/octet-stream"),
+                               ("data:text/html,x", "application/octet-stream")]:
+            with self.subTest(name=name):
+                self.assertEqual(utils.download_headers(name)["Content-Type"], expected)
+
+    def test_the_browser_must_save_and_may_not_sniff(self):
+        headers = utils.download_headers("a.html")
+        self.assertTrue(headers["Content-Disposition"].startswith("attachment;"))
+        self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+
+    def test_the_name_survives_in_full_and_in_a_plain_form(self):
+        for name, plain in [("a.txt", "a.txt"), ("my file-2.txt", "my file-2.txt"),
+                            ("日本語.txt", "___.txt"), ('a"b\\c.txt', "a_b_c.txt"),
+                            ("a;b=c%20'd.txt", "a_b_c_20_d.txt"), ("a\r\nb.txt", "a__b.txt")]:
+            with self.subTest(name=name):
+                value = utils.download_headers(name)["Content-Disposition"]
+                # RFC 8187: the value after UTF-8'' is made of these characters alone
+                parts = re.fullmatch(
+                    r"""attachment; filename="([^"\\]*)"; filename\*=UTF-8''([\w!#$&+.^`|~%-]*)""",
+                    value, re.ASCII)
+                self.assertIsNotNone(parts, value)
+                self.assertEqual((parts[1], unquote(parts[2], errors="strict")), (plain, name))
+
+    def test_no_name_puts_a_line_break_or_a_strange_character_in_a_header(self):
+        for name in ODD_NAMES + ["data:text/html\r\nX: y,a.js", "data:text/html\r\nX: y,a",
+                                 "a.b\r\nX: y", "\x00\x7f\x1b.txt"]:
+            with self.subTest(name=name):
+                for value in utils.download_headers(name).values():
+                    self.assertRegex(value, r"\A[ -~]+\Z")
