@@ -48,7 +48,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
             ready = prepare(response)
             if ready:
                 return ready
-            self.log_error("%s returned %.200r instead of %s", handler.__name__, response, CONTRACT)
+            self.log_error("%s returned %.200r, not %s", handler.__name__, response, CONTRACT)
         except (Exception, SystemExit):
             traceback.print_exc()
         return 500, "text/plain", b"500 Internal Server Error\n"
@@ -249,7 +249,7 @@ def main():
     """Serve until Ctrl+C or SIGTERM; exit with one sentence if that cannot begin."""
     try:
         server = Server((config.HOST, int(config.PORT)), SidhHTTP)
-    except (OSError, OverflowError, ValueError) as error:
+    except (OSError, OverflowError, TypeError, ValueError) as error:
         sys.exit(f"cannot listen on {config.HOST}:{config.PORT}: {error}; set MINI_HOST to an address "
                  "of this machine and MINI_PORT to a free port from 1024 to 65535")
     with suppress(KeyboardInterrupt):

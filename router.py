@@ -17,7 +17,7 @@ def route(path: str) -> Callable[[Handler], Handler]:
     def decorator(func: Handler) -> Handler:
         """Put func into ROUTES and give it back as it was."""
         if path in ROUTES:
-            raise ValueError(f"{path!r} has the handler {ROUTES[path].__name__} already")
+            raise ValueError(f"{func.__name__}: {path!r} has the handler {ROUTES[path].__name__} already")
         ROUTES[path] = func
         return func
     return decorator

@@ -35,12 +35,9 @@ def query_params(request: BaseHTTPRequestHandler) -> Dict[str, str]:
 
 
 def find_file(folder: str, name: str) -> Optional[str]:
-    """Return the real path of a readable regular file in folder or below, else None.
-
-    Links and ".." are resolved first. Then a way out starts with "..", a hidden file with ".".
-    """
+    """Return the real path of a readable regular file in folder or below, else None."""
     root = os.path.realpath(folder)
-    try:
+    try:  # with links and ".." resolved, a way out starts with "..", a hidden file with "."
         path = os.path.realpath(os.path.join(root, name))
         parts = os.path.relpath(path, root).split(os.sep)
     except ValueError:  # a NUL in the name, or another drive on Windows
@@ -60,7 +57,8 @@ def download_headers(name: str) -> Dict[str, str]:
     """Return the headers that make a browser save a file under its name (RFC 6266, RFC 8187)."""
     ending = os.path.splitext(name)[1].lower()
     guess, compression = mimetypes.guess_type("file" + ending)
+    known = TYPES.get(ending) or (not compression and guess)
     plain = re.sub(r"[^\w .-]", "_", name, flags=re.ASCII)  # for clients that know no filename*
-    return {"Content-Type": TYPES.get(ending) or (not compression and guess) or "application/octet-stream",
-            "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
+    return {"Content-Type": known or "application/octet-stream",
+            "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}",
             "X-Content-Type-Options": "nosniff"}
