@@ -51,7 +51,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.log_error("%s returned %.200r, not %s", handler.__name__, response, CONTRACT)
         except (Exception, SystemExit):
             traceback.print_exc()
-        return 500, "text/plain", b"500 Internal Server Error\n"
+        return 500, "text/plain; charset=utf-8", b"500 Internal Server Error\n"
 
     def send_download(self, name):
         """Send a file of FILE_DIR, which the browser then saves under its name."""
