@@ -65,6 +65,16 @@ class Paths(LiveServer):
             with self.subTest(target=target):
                 self.assertEqual(self.get(target).status, 404)
 
+    def test_finding_a_handler_does_not_go_through_all_routes(self):
+        class Unwalkable(dict):
+            def __iter__(self):
+                raise AssertionError("walked")
+            items = keys = values = __iter__
+
+        with mock.patch.object(main, "ROUTES", Unwalkable(router.ROUTES)):
+            for target in ("/", "/home", "/files/hello.txt"):
+                self.assertEqual(self.get(target).status, 200)
+
     def test_an_absolute_target_means_its_path(self):
         for target, same in [("http://127.0.0.1:9999/home", "/home"), ("http://host/home?x=1", "/home"),
                              ("HTTP://host/files/hello.txt", "/files/hello.txt"), ("http://host/", "/")]:

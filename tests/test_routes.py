@@ -1,6 +1,7 @@
 """The pages of the site, as a browser gets them."""
 import os
 import re
+import time
 import unittest
 from html.parser import HTMLParser
 from urllib.parse import quote, urljoin
@@ -67,6 +68,13 @@ class Pages(LiveServer):
         names = [f"{letter}.txt" for letter in "mzcxqhokebwa"]
         self.set_config(FILE_DIR=self.make_folder(names))
         self.assertEqual([text for text, href in self.listing().links], sorted(names))
+
+    def test_a_listing_of_ten_thousand_files_takes_less_than_a_second(self):
+        self.set_config(FILE_DIR=self.make_folder(f"{number}.txt" for number in range(10000)))
+        start = time.monotonic()
+        listing = self.get("/files/").content
+        self.assertLess(time.monotonic() - start, 1)
+        self.assertEqual(listing.count(b"<li>"), 10000)
 
     def test_the_samples_are_listed(self):
         names = [text for text, href in self.listing().links]
