@@ -1,8 +1,8 @@
-"""The settings, one constant each. Everything reads them, they read nothing. Next: router.py."""
+"""The settings, one constant each. They need no other module. Read next: router.py."""
 import os
 
 # Where the server listens: 127.0.0.1 is reached from this computer alone, 0.0.0.0 from
-# every network that it is on. Port 0 is any free one; main() refuses what is no number.
+# every network that it is on. Port 0 is any free one; main() reports one that is no number.
 HOST = os.environ.get("MINI_HOST") or "127.0.0.1"
 PORT = os.environ.get("MINI_PORT") or "9999"
 PORT = int(PORT) if PORT.isdecimal() and len(PORT) < 6 else PORT

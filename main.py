@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Lock
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import quote, unquote
 
 import config
 import routes  # its @route lines fill ROUTES
@@ -21,19 +21,17 @@ from utils import download_headers, find_download
 
 
 class SidhHTTP(BaseHTTPRequestHandler):
-    """One client's connection. A handler gets it as its request."""
-
+    """One client's connection, and the request on it that is being answered: what handlers get."""
     def do_GET(self):
-        """Answer with what the path's handler returns, with the file that it names, or with 404."""
+        """Answer with what the handler of the path returns, with a file, or with 404."""
         path = unquote(self.path.partition("?")[0])  # "/home?x=1" asks for "/home"
         if path in ROUTES:
             status, content_type, body = self.call(ROUTES[path])
             self.send(status, {"Content-Type": content_type}, body)
-        elif path.startswith("/files/") and find_download(path[len("/files/"):]):
+        elif path.startswith("/files/"):
             self.send_download(path[len("/files/"):])
         else:
             self.send_error(404, "Page Not Found", self.hint(path))
-
     do_HEAD = do_GET  # the same, and send() leaves out the body
 
     def do_POST(self):
@@ -42,20 +40,23 @@ class SidhHTTP(BaseHTTPRequestHandler):
         self.send(200, {"Content-Type": "application/json"}, json.dumps({"time": date}).encode())
 
     def call(self, handler):
-        """Return the handler's response ready to send, or a 500 if the handler has a bug."""
+        """Return the handler's response, ready to send; a 500 if it raises or breaks the contract."""
         try:
             response = handler(self)
-            ready = prepare(response)
-            if ready:
+            if ready := prepare(response):
                 return ready
             self.log_error("%s returned %.200r, not %s", handler.__name__, response, CONTRACT)
-        except (Exception, SystemExit):
+        except (Exception, SystemExit):  # SystemExit: the handler called exit()
             traceback.print_exc()
         return 500, "text/plain; charset=utf-8", b"500 Internal Server Error\n"
 
     def send_download(self, name):
-        """Send a file of FILE_DIR, which the browser then saves under its name."""
-        with open(find_download(name) or "", "rb") as file:
+        """Send the file of FILE_DIR that has this name, or 404 if there is none."""
+        try:
+            file = open(find_download(name) or "", "rb")
+        except OSError:  # no such file, or one that another program has locked
+            return self.send_error(404, "Page Not Found", self.hint("/files/" + name))
+        with file:
             self.send(200, download_headers(name), file)
 
     def hint(self, path):
@@ -69,7 +70,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         self.send(code, {"Content-Type": "text/plain; charset=utf-8"}, text.encode(), message)
 
     def send(self, status, headers, body, reason=None):
-        """Send a whole answer; body is bytes or an open file. All bytes leave here."""
+        """Send a whole answer; body is bytes or an open file. All answers leave here."""
         length = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
         self.send_response(status, reason)
         for name, value in headers.items():
@@ -83,8 +84,8 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if isinstance(body, bytes):
             self.wfile.write(body)
         self.wfile.flush()
-        if not isinstance(body, bytes):  # a file that shrinks meanwhile cannot be finished
-            self.close_connection |= self.connection.sendfile(body, 0, length or None) < length
+        if length and not isinstance(body, bytes):  # a file that shrinks meanwhile ends too early
+            self.close_connection |= self.connection.sendfile(body, 0, length) < length
 
     # ---- Skip this on a first reading, down to Server: it refuses requests that are in doubt. ----
 
@@ -94,12 +95,12 @@ class SidhHTTP(BaseHTTPRequestHandler):
     timeout = property(lambda self: config.TIMEOUT)
 
     def log_message(self, format, *args):
-        """Log as usual, until main() takes the lock and keeps it."""
+        """Log as usual, until main() takes the lock for good: nothing follows its last line."""
         with LOG_LOCK:
             super().log_message(format, *args)
 
     def handle_one_request(self):
-        """Read one request and answer it; called until close_connection."""
+        """Read one request and answer it; called again and again until close_connection is true."""
         self.close_connection, self.command, self.requestline = True, "", ""
         try:
             if self.read_request():
@@ -122,7 +123,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         require(hasattr(self, "do_" + self.command), 501, "Unsupported Method")
         self.headers = self.read_headers()
         old = self.request_version == "HTTP/1.0"
-        host = ",".join(self.headers.get_all("Host", []))  # two of them never match (RFC 9112 3.2)
+        host = ",".join(self.headers.get_all("Host", []))  # "a,b" is refused (RFC 9112 3.2)
         require(HOST.fullmatch(host) or (old and "Host" not in self.headers), 400, "Bad Host")
         self.body = self.read_body(old)
         self.close_connection = old or "close" in self.members("Connection")  # RFC 9112 9.3
@@ -136,14 +137,12 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     def parse_request_line(self, line):
         """Set command, path (the target in origin-form) and request_version (RFC 9112 3)."""
-        match = REQUEST_LINE.fullmatch(line)
-        require(match and match[3] != "0", 400, "Bad Request Line")
+        match = require(REQUEST_LINE.fullmatch(line), 400, "Bad Request Line")
         self.command, target, major, minor = match.groups()
         require(major == "1", 505, "HTTP Version Not Supported")
         self.request_version = "HTTP/1.0" if minor == "0" else "HTTP/1.1"
         self.path = ABSOLUTE_FORM.sub("/", target)  # "http://host/home" is "/home"
-        decoded = unquote_to_bytes(self.path)
-        require(decoded == decoded.decode(errors="ignore").encode(), 400, "Target Is Not UTF-8")
+        require(unquote(self.path, errors="ignore") == unquote(self.path), 400, "Target Is Not UTF-8")
         require(ORIGIN_FORM.fullmatch(self.path) or line.startswith("OPTIONS * "), 400, "Bad Target")
 
     def read_headers(self):
@@ -153,18 +152,16 @@ class SidhHTTP(BaseHTTPRequestHandler):
             line = self.read_line(431)
             if line == "\r\n":
                 return headers
-            match = FIELD_LINE.fullmatch(line)
-            require(match, 400, "Bad Header")
+            match = require(FIELD_LINE.fullmatch(line), 400, "Bad Header")
             headers[match[1]] = match[2].strip(" \t")
         raise Refusal(431, "Too Many Headers")
 
     def members(self, name):
         """Return the members of a header's list: "Close, TE" gives ["close", "te"]."""
-        values = self.headers.get_all(name, [])
-        return [member.strip(" \t").lower() for value in values for member in value.split(",")]
+        return [m.strip(" \t").lower() for v in self.headers.get_all(name, []) for m in v.split(",")]
 
     def read_body(self, old):
-        """Return the body of the request, b"" if it has none (RFC 9112 6.3)."""
+        """Return the body of the request, whatever its method; b"" without one (RFC 9112 6.3)."""
         codings = self.members("Transfer-Encoding")
         length = ",".join(self.headers.get_all("Content-Length", ["0"]))
         require(not set(codings) - {"chunked", ""}, 501, "Unknown Transfer-Encoding")
@@ -185,8 +182,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         """Return what the chunks of the body add up to (RFC 9112 7.1)."""
         body, skipped = bytearray(), 0
         while True:
-            match = CHUNK_LINE.fullmatch(self.read_line(400))
-            require(match, 400, "Bad Chunk")
+            match = require(CHUNK_LINE.fullmatch(self.read_line(400)), 400, "Bad Chunk")
             size, skipped = int(match[1], 16), skipped + len(match[2])  # extensions
             require(len(body) + size <= config.MAX_BODY and skipped <= MAX_LINE, 413, "Body Too Large")
             if size == 0:
@@ -211,15 +207,17 @@ class SidhHTTP(BaseHTTPRequestHandler):
 # The grammar, under its names in RFC 9110, RFC 9112 and, for hosts, RFC 3986.
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 QUOTED_STRING = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
-IPV6 = r"\[(?![^]]*:::|[^]]*::[^]]*::)(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f.]{0,15}\]"
+H16, IPV4 = "[0-9A-Fa-f]{1,4}", r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?=[0-9])|(?=]))){4}"
+SHORT = rf"(?!(?:::)?(?:[^]:]+(?:::?|])){{8}})(?:{H16}(?::{H16})*)?::(?:(?:{H16}:)*(?:{H16}|{IPV4}))?"
+IPV6 = rf"\[(?:(?:{H16}:){{6}}(?:{H16}:{H16}|{IPV4})|{SHORT})\]"
 HOST = re.compile(rf"(?:(?:[0-9A-Za-z._~!$&'()*+;=-]|%[0-9A-Fa-f]{{2}})+|{IPV6})(?::[0-9]*)?")
-REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/([0-9])\.([0-9])\r\n")
+REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/([1-9])\.([0-9])\r\n")
 ABSOLUTE_FORM = re.compile(rf"^https?://{HOST.pattern}(?:/|(?=\?)|$)", re.IGNORECASE)
 ORIGIN_FORM = re.compile(r'/(?:[!"$&-~]|%[0-9A-Fa-f]{2})*')
 FIELD_LINE = re.compile(rf"({TOKEN}):([\t -~\x80-\xff]*)\r\n")
 CHUNK_EXT = rf"[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*(?:{TOKEN}|{QUOTED_STRING}))?"
 CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]{{1,16}})((?:{CHUNK_EXT})*)\r\n")
-MAX_LINE, MAX_FIELDS = 65536, 100  # bytes a line and lines a header, as in the standard library
+MAX_LINE, MAX_FIELDS = 65536, 100  # bytes in a line, lines in a header section, as in http.server
 LOG_LOCK = Lock()
 
 
@@ -228,21 +226,23 @@ class Refusal(Exception):
 
 
 def require(condition, status, reason):
-    """Refuse the request unless the condition holds."""
+    """Return the condition if it holds; otherwise refuse the request."""
     if not condition:
         raise Refusal(status, reason)
+    return condition
 
 
 class Server(ThreadingHTTPServer):
     """Listens, and gives each connection a thread, so that none waits for another."""
-    request_queue_size = 512  # connections that may wait for their thread
+    request_queue_size = 512  # connections that may wait to be accepted
     allow_reuse_address, allow_reuse_port = os.name == "posix", False  # a port has one server
     server_bind = TCPServer.server_bind  # HTTPServer's asks DNS for a name, for up to half a minute
 
     def handle_error(self, request, client_address):
-        """Say in one line what broke, unless it is that a client went away."""
+        """Say in one line what broke and where, unless it is that a client went away (OSError)."""
         if not isinstance(sys.exc_info()[1], OSError):
-            print(f"connection dropped: {sys.exc_info()[1]!r}", file=sys.stderr)
+            where = traceback.extract_tb(sys.exc_info()[2])[-1]
+            print(f"connection dropped: {sys.exc_info()[1]!r} at {where}", file=sys.stderr)
 
 
 def main():
@@ -258,6 +258,8 @@ def main():
         print(f"server running on http://{host}:{server.server_address[1]} (Ctrl+C stops it)")
         print("routes:", *map(quote, ROUTES), flush=True)
         server.serve_forever()
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl+C finds nothing left to end
     server.server_close()
     LOG_LOCK.acquire(timeout=1)  # from here on, threads that are still busy log nothing
     print("server closed...")

@@ -5,7 +5,7 @@ from typing import Callable, Dict, Optional, Tuple, Union
 
 CONTRACT = "(status from 200 to 599, content type on one line, body of type str or bytes)"
 Response = Tuple[int, str, Union[str, bytes]]
-Handler = Callable[[BaseHTTPRequestHandler], Response]  # gets the request
+Handler = Callable[[BaseHTTPRequestHandler], Response]  # is called with the request
 ROUTES: Dict[str, Handler] = {}
 
 

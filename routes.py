@@ -19,7 +19,7 @@ def homepage(request):
 
 @route("/files/")
 def list_files(request):
-    """A link to each file in files/; main.py answers the links themselves."""
+    """A link to each file that can be downloaded; main.py answers the links themselves."""
     try:
         files = sorted(filter(find_download, os.listdir(config.FILE_DIR)))
     except OSError:

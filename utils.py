@@ -11,13 +11,13 @@ from urllib.parse import parse_qs, quote
 
 import config
 
-# What pages depend on, whatever the tables of the machine say of it.
+# Fixed here, because pages depend on them and mimetypes differs between computers.
 TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript",
          ".json": "application/json", ".svg": "image/svg+xml", ".gz": "application/gzip"}
 
 
 def render_template(filename: str, **values: object) -> str:
-    """Return a template's text, where each value, HTML-escaped, stands for the $name that it has."""
+    """Return a template's text, each $name in it replaced by the value called name, HTML-escaped."""
     path = find_file(config.TEMPLATE_DIR, filename)
     if path is None:
         print(f"template not found: {os.path.join(config.TEMPLATE_DIR, filename)!a}", file=sys.stderr)
@@ -35,22 +35,22 @@ def query_params(request: BaseHTTPRequestHandler) -> Dict[str, str]:
 
 
 def find_file(folder: str, name: str) -> Optional[str]:
-    """Return the real path of a readable regular file in folder or below, else None."""
+    """Return the real path of a readable file in folder or below that is not hidden, else None."""
     root = os.path.realpath(folder)
-    try:  # with links and ".." resolved, a way out starts with "..", a hidden file with "."
+    try:  # links and ".." are resolved here: after that, a way out of folder begins with ".."
         path = os.path.realpath(os.path.join(root, name))
         parts = os.path.relpath(path, root).split(os.sep)
     except ValueError:  # a NUL in the name, or another drive on Windows
         return None
-    hidden = any(part.startswith(".") for part in parts)
-    return path if not hidden and os.path.isfile(path) and os.access(path, os.R_OK) else None
+    dotted = any(part.startswith(".") for part in parts)  # "..", or a hidden name
+    return path if not dotted and os.path.isfile(path) and os.access(path, os.R_OK) else None
 
 
 def find_download(name: str) -> Optional[str]:
     """Return the real path of the file that /files/<name> serves, else None."""
     plain = name == os.path.basename(name) and not name.startswith(".")
-    unicode = name == name.encode(errors="ignore").decode()  # other names fit in no page
-    return find_file(config.FILE_DIR, name) if plain and unicode else None
+    unfit = "[\ud800-\udfff]" if os.name == "posix" else "[\ud800-\udfff:]"  # no text; a.txt:hidden
+    return find_file(config.FILE_DIR, name) if plain and not re.search(unfit, name) else None
 
 
 def download_headers(name: str) -> Dict[str, str]:
