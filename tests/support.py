@@ -1,7 +1,9 @@
 """What the tests share: a live server on a free port, and clients that speak to it raw."""
+import contextlib
 import http.client
 import io
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -12,8 +14,14 @@ from unittest import mock
 import config
 import main
 import router
+import routes  # fills ROUTES
 
 PROJECT = os.path.dirname(os.path.abspath(main.__file__))
+
+with contextlib.suppress(ImportError, ValueError, OSError):  # macOS allows 256 open files at first
+    import resource
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limit) if limit >= 0 else 4096, limit))
 
 # File names that mean something to HTML, to URLs, to headers or to terminals.
 ODD_NAMES = ["<img src=x>.txt", "a'b\"c&d.txt", "100%.txt", "100%25.txt", "日本語.txt",
@@ -23,12 +31,15 @@ ODD_NAMES = ["<img src=x>.txt", "a'b\"c&d.txt", "100%.txt", "100%25.txt", "日�
 class Sandbox(unittest.TestCase):
     """Each test has a console of its own: what was printed on stderr so far.
 
-    Routes that a test adds are taken out again, and settings come back.
+    It has the three routes that the project came with, whatever was added to
+    routes.py since. What a test changes is taken back.
     """
 
     def setUp(self):
         self.console = io.StringIO()
-        for patch in (mock.patch.object(sys, "stderr", self.console), mock.patch.dict(router.ROUTES)):
+        shipped = {path: router.ROUTES[path] for path in ("/", "/files/", "/home")}
+        routes_patch = mock.patch.dict(router.ROUTES, shipped, clear=True)
+        for patch in (mock.patch.object(sys, "stderr", self.console), routes_patch):
             patch.start()
             self.addCleanup(patch.stop)
 
@@ -41,17 +52,17 @@ class Sandbox(unittest.TestCase):
 
     def make_folder(self, files=()):
         """Return a new folder with these files in it ("sub/a.txt" too), gone at the end of the test."""
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)  # Windows keeps what is still open
         for name in files:
             try:
-                path = os.path.join(os.fsencode(folder.name), os.fsencode(name))
+                path = os.path.join(os.fsencode(folder), os.fsencode(name))
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "wb") as file:
                     file.write(b"content of " + os.fsencode(name))
             except (OSError, ValueError) as error:
                 self.skipTest(f"this file system refuses the name {name!r}: {error}")
-        return folder.name
+        return folder
 
     def make_link(self, target, path):
         """Make path a symbolic link to target, or skip the test where that is not allowed."""

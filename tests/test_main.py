@@ -1,4 +1,5 @@
 """The server over HTTP, and as a program: requests, errors, many clients, start and stop."""
+import contextlib
 import errno
 import http.client
 import json
@@ -207,6 +208,32 @@ class Downloads(LiveServer):
         self.assertEqual(last, b"d")
         self.assertLess(tracemalloc.get_traced_memory()[1], 4 * MEGABYTE)
 
+    def test_a_file_that_cannot_be_opened_is_404(self):
+        with mock.patch("main.open", side_effect=PermissionError, create=True):
+            self.assertEqual(self.get("/files/hello.txt").status, 404)
+
+    def test_a_file_that_is_gone_by_now_is_404(self):
+        with mock.patch("main.find_download", return_value=None):
+            self.assertEqual(self.get("/files/hello.txt").status, 404)
+
+    def test_an_empty_file_that_grows_meanwhile_is_sent_empty(self):
+        folder = self.make_folder(["grows.txt"])
+        self.set_config(FILE_DIR=folder)
+        before, after = iter([os.stat_result([0] * 10)]), os.fstat
+        with mock.patch("os.fstat", side_effect=lambda file: next(before, None) or after(file)):
+            raw = self.exchange(b"GET /files/grows.txt HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertTrue(raw.endswith(b"\r\n\r\n"), raw)
+
+    def test_a_file_that_shrinks_ends_the_connection(self):
+        self.set_config(FILE_DIR=self.make_folder())
+        make_large_file(config.FILE_DIR, 60 * MEGABYTE)
+        client = self.connect()
+        client.sendall(b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertIn(b" 200 ", client.recv(20))
+        os.truncate(os.path.join(config.FILE_DIR, "large.bin"), 100)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertNotIn(b"Hello World", receive_all(client)[-1000:])
+
     def test_no_target_leads_out_of_the_folder(self):
         base = self.make_folder(["files/a.txt", "files/sub/b.txt", "secret.txt",
                                  "files-private/secret.txt"])
@@ -293,6 +320,15 @@ class Handlers(LiveServer):
         self.assertLess(len(self.console.getvalue()), 1000)
 
 
+    def test_a_bug_in_the_server_is_one_line_that_says_where(self):
+        before = set(threading.enumerate())
+        with mock.patch.object(main, "prepare", return_value=(200, "text/plain")):
+            self.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            for thread in set(threading.enumerate()) - before:
+                thread.join(5)
+        self.assertRegex(self.console.getvalue(), r"\Aconnection dropped: ValueError.*main\.py.*\n\Z")
+
+
 class ManyClients(LiveServer):
     def test_an_idle_client_blocks_nobody(self):
         self.connect()
@@ -332,14 +368,17 @@ class ManyClients(LiveServer):
 class Program(unittest.TestCase):
     """Runs main.py as a process of its own, whose output goes through pipes."""
 
-    def start(self, *command, **variables):
-        """Start main.py, or another Python command, in a folder that is not the project's."""
+    def start(self, *command, to=None, **variables):
+        """Start main.py, or another Python command, in a folder that is not the project's.
+
+        Its output goes through pipes, or both streams go into the file `to`.
+        """
         others = {name: value for name, value in os.environ.items()
                   if not name.startswith(("MINI_", "PYTHONUNBUFFERED"))}
         process = subprocess.Popen(
             [sys.executable, *(command or [os.path.join(PROJECT, "main.py")])],
             cwd=tempfile.gettempdir(), env={**others, **variables}, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdout=to or subprocess.PIPE, stderr=to or subprocess.PIPE)
         self.addCleanup(process.__exit__, None, None, None)  # waits, and closes the pipes
         self.addCleanup(process.kill)
         watch = threading.Timer(10, process.kill)
@@ -351,7 +390,7 @@ class Program(unittest.TestCase):
         """Return the (host, port) that the program says it listens on; the routes are read too."""
         line = process.stdout.readline()
         self.assertRegex(line, r"\Aserver running on http://[\d.]+:\d+ \(Ctrl\+C stops it\)\n\Z")
-        self.assertEqual(process.stdout.readline(), "routes: / /files/ /home\n")
+        self.assertRegex(process.stdout.readline(), r"\Aroutes: / /files/ /home( .*)?\n\Z")
         self.assertIsNone(process.poll())
         url = urlsplit(line.split()[3])
         return url.hostname, url.port
@@ -425,6 +464,15 @@ class Start(Program):
         with mock.patch("socket.getfqdn", side_effect=AssertionError("looked up")):
             main.Server(("127.0.0.1", 0), main.SidhHTTP).server_close()
 
+    def test_a_route_that_the_console_cannot_show_is_printed_in_escapes(self):
+        process = self.start("-c", f"""import sys
+sys.path.insert(0, {PROJECT!r})
+import main
+main.ROUTES["/\u65e5"] = None
+main.main()""", MINI_PORT="0", PYTHONIOENCODING="ascii")
+        process.stdout.readline()
+        self.assertIn("/%E6%97%A5", process.stdout.readline())
+
     def test_importing_the_modules_prints_nothing_and_opens_no_socket(self):
         code = f"""import sys
 sys.path.insert(0, {PROJECT!r})
@@ -471,6 +519,59 @@ main.main()""", MINI_PORT="0")
                         busy.sendall(b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
                         self.assertIn(b" 200 ", busy.recv(20))  # and then it stops reading
                         self.assertNotIn("Traceback", self.assert_ends(process, number))
+
+    def test_a_second_ctrl_c_changes_nothing(self):
+        for _ in range(5):
+            process = self.start(MINI_PORT="0")
+            self.read_address(process)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.003)
+            process.send_signal(signal.SIGTERM)
+            self.assert_ends(process, signal.SIGINT)
+
+    def test_nothing_follows_the_last_line_under_load(self):
+        with tempfile.TemporaryFile("w+") as output:
+            process = self.start(MINI_PORT="0", to=output)
+            while not (found := self.read_all(output).partition("routes")[0]):
+                time.sleep(0.01)
+            port = int(re.search(r":(\d+) ", found)[1])
+            clients = [threading.Thread(target=self.hammer, args=(port,)) for _ in range(8)]
+            for client in clients:
+                client.start()
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(2), 0)
+            for client in clients:
+                client.join()
+            self.assertEqual(self.read_all(output).splitlines()[-1], "server closed...")
+            self.assertIn('"GET / HTTP/1.1" 200', self.read_all(output))
+
+    def test_the_log_is_silent_after_the_last_line(self):
+        process = self.start("-c", f"""import sys, threading, time
+sys.path.insert(0, {PROJECT!r})
+import main
+main.Server.serve_forever = lambda self: main.signal.raise_signal(main.signal.SIGINT)
+main.main()
+late = object.__new__(main.SidhHTTP)
+late.client_address = "client", 1
+threading.Thread(target=late.log_message, args=["late"], daemon=True).start()
+time.sleep(0.1)""", MINI_PORT="0")
+        stdout, stderr = process.communicate(timeout=10)
+        self.assertTrue(stdout.endswith("server closed...\n"))
+        self.assertEqual(stderr, "")
+
+    def hammer(self, port):
+        """Ask without a pause until the server is gone."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as client:
+            while True:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                if not client.recv(65536):
+                    return
+
+    def read_all(self, file):
+        """Return what the program has written into the file so far."""
+        file.seek(0)
+        return file.read()
 
     def test_its_port_is_free_again_at_once(self):
         process = self.start(MINI_PORT="0")

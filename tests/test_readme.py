@@ -9,6 +9,7 @@ import socket
 import unittest
 
 import config
+import router
 import routes
 from tests.support import PROJECT, LiveServer, receive_all
 
@@ -138,7 +139,21 @@ class Facts(unittest.TestCase):
 
     def test_the_line_counts_are_those_of_the_files(self):
         counts = {row[0].strip("`"): int(row[1]) for row in rows(section("Reading order"))[1:]}
-        self.assertEqual(counts, {name: len(read(name).splitlines()) for name in MODULES})
+        self.assertEqual(list(counts), MODULES)
+        if set(router.ROUTES) != {"/", "/files/", "/home"}:
+            del counts["routes.py"]  # somebody added handlers of their own, as section 5 says
+        for name, count in counts.items():
+            self.assertEqual(len(read(name).splitlines()), count, name)
+
+    def test_the_modules_stay_small(self):
+        self.assertLessEqual(sum(len(read(name).splitlines()) for name in MODULES if name != "routes.py"), 385)
+        for name in MODULES:
+            for node in ast.walk(ast.parse(read(name))):
+                if isinstance(node, ast.FunctionDef):
+                    doc = node.body[0] if ast.get_docstring(node) else None
+                    length = node.end_lineno - node.lineno + 1
+                    length -= doc.end_lineno - doc.lineno + 1 if doc else 0
+                    self.assertLessEqual(length, 20, node.name)
 
     def test_the_settings_are_those_of_config(self):
         table = {row[0].strip("`"): row[1].strip("`") for row in rows(section("Settings"))
@@ -148,7 +163,11 @@ class Facts(unittest.TestCase):
         self.assertEqual(set(table), constants)
         for name, value in table.items():
             with self.subTest(name=name):
-                self.assertRegex(read("config.py"), rf"(?m)^{name} = .*{re.escape(value)}")
+                assigned = re.search(rf"(?m)^{name} = (.*?)(?:  #.*)?$", read("config.py"))[1]
+                if "os." in assigned:  # a default for the environment, or a folder beside the modules
+                    self.assertIn('"' + value.strip('"') + '"', assigned)
+                else:
+                    self.assertEqual(value, assigned)
 
     def test_the_environment_variables_are_those_of_config(self):
         self.assertEqual(set(re.findall("MINI_[A-Z]+", README)), {"MINI_HOST", "MINI_PORT"})

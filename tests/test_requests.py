@@ -1,4 +1,5 @@
 """Requests on the wire: which are answered, which are refused, and what a connection survives."""
+import contextlib
 import os
 import random
 import re
@@ -54,6 +55,9 @@ GOOD = {  # what is sent: the status of its answer
     get(headers=b"Host: 127.0.0.1:9999\r\n"): 200,
     get(headers=b"Host: [::1]:9999\r\n"): 200,
     get(headers=b"Host: [2001:db8::192.0.2.1]\r\n"): 200,
+    **{get(headers=b"Host: [" + address + b"]\r\n"): 200 for address in (
+        b"::", b"1::", b"::1.2.3.4", b"1:2:3:4:5:6:7:8", b"1:2:3:4:5:6:7::", b"::2:3:4:5:6:7:8", b"1::8",
+        b"1:2:3:4:5:6:1.2.3.4", b"fe80::255.255.255.255", b"1:2:3::4:5:6:7")},
     get(headers=b"Host: my_host-1.example\r\n"): 200,
     with_header(b"X: tab\tand \x80\xff are text"): 200,
     with_header(b"X:"): 200,
@@ -139,7 +143,9 @@ BAD = {  # what is sent: the status that refuses it
     get(version=b"HTTP/1.0", headers=b"Host: a\r\nHost: a\r\n"): 400,
     **{get(headers=b"Host: " + host + b"\r\n"): 400 for host in (
         b"a\r\nHost: a", b"a, b", b"a b", b"u@a", b"a/b", b"a:b", b"a:80:80", b"[::1", b"[x]", b"[]",
-        b"[:::1]", b"[1::2::3]", b"::1", b"a#b", b"a?b", b"a\\b", b"%zz", b"\xe9", b'"a"')},
+        b"[:::1]", b"[1::2::3]", b"[:1:2]", b"[1:2:]", b"[1:2:3]", b"[::12345]", b"[::.]", b"[::1.2]", b"[::1.]",
+        b"[::1.2.3.4.5]", b"[::1.2.3.256]", b"[1:2:3:4:5:6:7:8:9]", b"[1:2:3:4::5:6:7:8]", b"[1.2.3.4]",
+        b"[::1.2.3.4:5]", b"[fe80::1%0]", b"::1", b"a#b", b"a?b", b"a\\b", b"%zz", b"\xe9", b'"a"')},
     # Content-Length
     **{with_header(b"Content-Length: " + length) + b"abc": 400 for length in (
         b"", b"+3", b"-3", b"3 ,3", b"3, 3", b"3 3", b"0x3", b"3_0", b"3.0", b"abc", b"\xb3",
@@ -272,6 +278,10 @@ class Reading(Wire):
             client.sendall(b"abc")
             self.assertTrue(client.recv(65536).endswith(b"abc"))
 
+    def test_a_client_that_speaks_http_1_0_is_not_told_to_continue(self):
+        answer = self.exchange(get(version=b"HTTP/1.0", headers=b"Expect: 100-continue\r\n"))
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "))
+
     def test_a_log_line_never_carries_control_characters(self):
         self.exchange(b"GET /\x1b[31m\x07\x9b HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertIn("GET /\\x1b[31m", self.console.getvalue())
@@ -330,6 +340,22 @@ class Answering(Wire):
                 self.assertTrue(first.endswith(end))
 
 
+    def test_an_answer_is_sent_at_once(self):
+        @route("/nodelay")
+        def nodelay(request):
+            option = request.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            return 200, "text/plain", "at once" if option else "delayed"
+
+        self.assertEqual(self.get("/nodelay").content, b"at once")
+
+    def test_a_connection_that_ends_is_closed_before_the_client_closes_it(self):
+        with self.connect() as client:
+            client.sendall(get(version=b"HTTP/1.0"))
+            start = time.monotonic()
+            self.assertTrue(receive_all(client).endswith(b"</h1>"))
+            self.assertLess(time.monotonic() - start, 0.5)
+
+
 class Faults(Wire):
     STALLS = (b"", b"\r\n", b"GE", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX", GET,
               POST + b"Content-Length: 9\r\n\r\nabc", CHUNKED, CHUNKED + b"5\r\nhe", CHUNKED + b"0\r\nT: t\r\n")
@@ -348,16 +374,36 @@ class Faults(Wire):
         self.assertLess(time.monotonic() - start, 2)
         self.assertNotIn("Traceback", self.console.getvalue())
 
-    def test_a_download_that_is_not_taken_is_closed_after_the_timeout(self):
+    def test_a_client_that_takes_nothing_and_does_not_close_is_left_in_time(self):
+        @route("/long")
+        def long(request):
+            return 200, "text/plain", b"x" * 60000
+
         folder = self.make_folder()
         with open(os.path.join(folder, "large.bin"), "wb") as file:
             file.truncate(64 * 1024 * 1024)
-        self.set_config(TIMEOUT=0.3, FILE_DIR=folder)
+        self.await_threads(2)
+        for raw, timeout in (b"nonsense\r\n", 30), (get(b"/long") * 300, 0.5), (get(b"/files/large.bin"), 0.5):
+            self.set_config(TIMEOUT=timeout, FILE_DIR=folder)
+            client = self.connect()
+            client.sendall(raw)
+            self.assertTrue(client.recv(1024))
+        start = time.monotonic()
+        self.await_threads(2)
+        self.assertLess(time.monotonic() - start, 2)
+
+    def test_a_refused_client_that_goes_on_sending_is_left_after_the_timeout(self):
+        self.set_config(TIMEOUT=0.3)
         self.await_threads(2)
         client = self.connect()
-        client.sendall(get(b"/files/large.bin"))
-        client.recv(1024)
-        self.await_threads(2)
+        client.sendall(POST + b"Content-Length: 9000000\r\n\r\n")
+        self.assertTrue(client.recv(1024).startswith(b"HTTP/1.1 413 "))
+        start = time.monotonic()
+        while threading.active_count() > 2 and time.monotonic() < start + 2:
+            with contextlib.suppress(OSError):
+                client.send(b"x")
+            time.sleep(0.05)
+        self.assertLess(time.monotonic() - start, 2)
 
     def test_stalled_connections_do_not_delay_others(self):
         for raw in self.STALLS * 20:

@@ -70,7 +70,9 @@ class Pages(LiveServer):
         self.assertEqual([text for text, href in self.listing().links], sorted(names))
 
     def test_a_listing_of_ten_thousand_files_takes_less_than_a_second(self):
-        self.set_config(FILE_DIR=self.make_folder(f"{number}.txt" for number in range(10000)))
+        self.set_config(FILE_DIR=self.make_folder())
+        for number in range(10000):
+            open(os.path.join(config.FILE_DIR, f"{number}.txt"), "xb").close()
         start = time.monotonic()
         listing = self.get("/files/").content
         self.assertLess(time.monotonic() - start, 1)
@@ -78,7 +80,7 @@ class Pages(LiveServer):
 
     def test_the_samples_are_listed(self):
         names = [text for text, href in self.listing().links]
-        self.assertEqual(names, ["hello.txt", "planets.csv", "request-journey.svg"])
+        self.assertLessEqual({"hello.txt", "planets.csv", "request-journey.svg"}, set(names))
 
     def test_an_odd_name_is_listed_as_text_and_its_link_downloads_that_file(self):
         for name in ODD_NAMES:
@@ -132,8 +134,10 @@ class Pages(LiveServer):
         self.assertEqual(self.get("/files/link.txt").content, b"content of a.txt")
 
     def test_the_listing_of_a_missing_folder_is_a_plain_500(self):
-        self.set_config(FILE_DIR=os.path.join(self.make_folder(), "missing"))
-        response = self.get("/files/")
-        self.assertEqual(response.status, 500)
-        self.assertEqual(response.headers["Content-Type"], "text/plain; charset=utf-8")
-        self.assertEqual(response.content, b"Directory not found")
+        for path in (os.path.join(self.make_folder(), "missing"), __file__):
+            with self.subTest(path=path):
+                self.set_config(FILE_DIR=path)
+                response = self.get("/files/")
+                self.assertEqual(response.status, 500)
+                self.assertEqual(response.headers["Content-Type"], "text/plain; charset=utf-8")
+                self.assertEqual(response.content, b"Directory not found")

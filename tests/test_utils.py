@@ -177,10 +177,15 @@ class Files(Sandbox):
         name, = os.listdir(config.FILE_DIR)
         self.assertIsNone(utils.find_download(name))
 
-    @unittest.skipUnless(hasattr(os, "geteuid") and os.geteuid(), "this user may read every file")
     def test_a_file_that_may_not_be_read_is_not_found(self):
-        os.chmod(self.path("a.txt"), 0)
-        self.assertIsNone(utils.find_download("a.txt"))
+        with mock.patch("os.access", return_value=False):
+            self.assertIsNone(utils.find_download("a.txt"))
+
+    def test_on_windows_a_stream_inside_a_file_is_not_found(self):
+        self.set_config(FILE_DIR=self.make_folder(["a.txt:stream"]))
+        self.assertEqual(utils.find_download("a.txt:stream") is None, os.name == "nt")
+        with mock.patch("os.name", "nt"):
+            self.assertIsNone(utils.find_download("a.txt:stream"))
 
 
 class DownloadHeaders(unittest.TestCase):
