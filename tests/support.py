@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from unittest import mock
 
@@ -108,6 +109,13 @@ class LiveServer(Sandbox):
             return response
         finally:
             connection.close()
+
+    def await_threads(self, count):
+        """Wait until no more threads than these are left; fail after 5 seconds."""
+        deadline = time.monotonic() + 5
+        while threading.active_count() > count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertLessEqual(threading.active_count(), count)
 
     def get(self, target):
         """GET the target, sent just as it is written."""

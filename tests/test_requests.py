@@ -383,14 +383,14 @@ class Faults(Wire):
         with open(os.path.join(folder, "large.bin"), "wb") as file:
             file.truncate(64 * 1024 * 1024)
         self.await_threads(2)
-        for raw, timeout in (b"nonsense\r\n", 30), (get(b"/long") * 300, 0.5), (get(b"/files/large.bin"), 0.5):
+        for raw, timeout in (b"nonsense\r\n", 30), (get(b"/long") * 300, 1), (get(b"/files/large.bin"), 1):
             self.set_config(TIMEOUT=timeout, FILE_DIR=folder)
             client = self.connect()
             client.sendall(raw)
             self.assertTrue(client.recv(1024))
         start = time.monotonic()
         self.await_threads(2)
-        self.assertLess(time.monotonic() - start, 2)
+        self.assertLess(time.monotonic() - start, 2.6)  # the timeout, then a second to close
 
     def test_a_refused_client_that_goes_on_sending_is_left_after_the_timeout(self):
         self.set_config(TIMEOUT=0.3)
@@ -468,12 +468,6 @@ class Faults(Wire):
         ask(1500)
         self.assertLess(tracemalloc.get_traced_memory()[0] - before, 100 * 1024)
 
-    def await_threads(self, count):
-        """Wait until no more threads than these are left; fail after 5 seconds."""
-        deadline = time.monotonic() + 5
-        while threading.active_count() > count and time.monotonic() < deadline:
-            time.sleep(0.01)
-        self.assertLessEqual(threading.active_count(), count)
 
 
 def mutate(chance, raw):
