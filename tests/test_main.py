@@ -521,7 +521,7 @@ main.main()""", MINI_PORT="0")
                         self.assertNotIn("Traceback", self.assert_ends(process, number))
 
     def test_a_second_ctrl_c_changes_nothing(self):
-        for _ in range(5):
+        for _ in range(3):
             process = self.start(MINI_PORT="0")
             self.read_address(process)
             process.send_signal(signal.SIGINT)
