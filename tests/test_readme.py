@@ -109,7 +109,7 @@ class Snippets(LiveServer):
             with self.assertRaises(ValueError) as caught:
                 exec(f"@route('{path}')\ndef ping(request): pass", dict(vars(routes)))
             print(f"ValueError: {caught.exception}", file=self.console)
-        shown = re.findall(r"^\|[^|]*(?:the console|at the start): `(.*?)` \|", section("Add your own"), re.M)
+        shown = re.findall(r"^\|[^|]*(?:the console|at the start): `(.*?)` (?:or|\|)", section("Add your own"), re.M)
         self.assertEqual(len(shown), 9)
         for message in shown:
             for part in re.sub(r", \.\.\.\)", "...", message).split("..."):
