@@ -87,12 +87,12 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if length and not isinstance(body, bytes):  # a file that shrinks meanwhile ends too early
             self.close_connection |= self.connection.sendfile(body, 0, length) < length
 
-    # ---- Skip this on a first reading, down to Server: it refuses requests that are in doubt. ----
+    # ---- Skip this on a first reading, down to Server: what it takes to survive strangers. ----
 
     protocol_version, request_version = "HTTP/1.1", "HTTP/1.1"
     server_version, sys_version = "SidhHTTP/1.0", "(mini web framework)"
     wbufsize, disable_nagle_algorithm = 64 * 1024, True  # an answer leaves in one write, at once
-    timeout = property(lambda self: config.TIMEOUT)
+    timeout = property(lambda self: config.TIMEOUT)  # looked up anew for each connection
 
     def log_message(self, format, *args):
         """Log as usual, until main() takes the lock for good: nothing follows its last line."""

@@ -21,8 +21,9 @@ PROJECT = os.path.dirname(os.path.abspath(main.__file__))
 
 with contextlib.suppress(ImportError, ValueError, OSError):  # macOS allows 256 open files at first
     import resource
-    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limit) if limit >= 0 else 4096, limit))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < 4096:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard) if hard >= 0 else 4096, hard))
 
 # File names that mean something to HTML, to URLs, to headers or to terminals.
 ODD_NAMES = ["<img src=x>.txt", "a'b\"c&d.txt", "100%.txt", "100%25.txt", "日本語.txt",
