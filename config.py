@@ -1,15 +1,18 @@
-"""The settings, one constant each. They need no other module. Read next: router.py."""
+"""The settings, one constant each. They need no other module of ours. Read next: router.py."""
 import os
 
 # Where the server listens: 127.0.0.1 is reached from this computer alone, 0.0.0.0 from
-# every network that it is on. Port 0 is any free one; main() reports one that is no number.
+# every network that it is on. PORT is text, as everything in the environment is; main.py
+# makes a number of it. Port 0 is any free one. ("or": an empty variable counts as not set.)
 HOST = os.environ.get("MINI_HOST") or "127.0.0.1"
 PORT = os.environ.get("MINI_PORT") or "9999"
-PORT = int(PORT) if PORT.isdecimal() and len(PORT) < 6 else PORT
 
 # The folder that anyone may download from, and the folder of the pages that handlers fill in.
 FILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files")
 TEMPLATE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 
-MAX_BODY = 1024 * 1024  # bytes: what a client may send with one request
-TIMEOUT = 30  # seconds: how long a client may neither send nor take anything
+# The limits on strangers, for each of their connections. What one costs in memory is about
+# MAX_HEAD and twice MAX_BODY. The number of connections has no limit.
+TIMEOUT = 30  # seconds without a byte to or from the client; each byte starts them anew
+MAX_HEAD = 64 * 1024  # bytes: the first line of a request and its headers together
+MAX_BODY = 1024 * 1024  # bytes: the body of a request

@@ -1,4 +1,11 @@
-"""The server: reads a request, finds its handler, sends the answer. `python main.py` starts it."""
+"""The server: bytes become a Request, its handler is called, its Response becomes bytes.
+
+`python main.py` starts it. Read it from top to bottom: http.server calls the first method of
+SidhHTTP for one request after the other, and the methods below it are in the order in which a
+request meets them. Easily missed: a handler answers GET and HEAD, never POST, for every POST is
+answered with the time; and the handler of "/files/" lists the files, which are sent from here.
+"""
+import errno
 import json
 import os
 import re
@@ -9,261 +16,410 @@ import time
 import traceback
 from contextlib import suppress
 from difflib import get_close_matches
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from threading import Lock
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import config
-import routes  # its @route lines fill ROUTES
-from router import CONTRACT, ROUTES, prepare
-from utils import download_headers, find_download
+import routes  # noqa: F401 (its @route lines fill ROUTES)
+from router import ROUTES, Request, WrongResponse, check_response, name_of
+from utils import (
+    Html,
+    Refusal,
+    body_length,
+    check_host_header,
+    download_headers,
+    list_members,
+    open_download,
+    parse_request_line,
+    parse_target,
+    read_body,
+    read_headers,
+    read_line,
+    require,
+    say,
+    to_html,
+)
 
 
 class SidhHTTP(BaseHTTPRequestHandler):
-    """One client's connection, and the request on it that is being answered: what handlers get."""
+    """One client's connection. (Sidh is short for Sidharth, who wrote the article.)
+
+    From http.server it has connection (the socket), rfile and wfile (to read and to write it),
+    client_address, responses (the names of the statuses), send_response(), send_header(),
+    end_headers(), handle_expect_100(), log_error(), and the loop: handle() calls
+    handle_one_request() again and again, until close_connection is true.
+    """
+
+    def handle_one_request(self):
+        """Read one request and answer it, or refuse it and close the connection.
+
+        If the client goes away, or is silent for longer than timeout, reading and writing
+        raise an OSError. It ends the loop, and Server.handle_error() hears of it.
+        """
+        self.close_connection = True  # unless read_request() finds all in order
+        try:
+            self.request = self.read_request()  # (until now the socket, which connection is too)
+        except Refusal as refusal:
+            self.send_error(refusal.status, refusal.reason)
+            return
+        if self.request is not None:
+            do_method = getattr(self, "do_" + self.request.method)  # such as do_GET
+            do_method()
+
+    def read_request(self):
+        """Return the next Request of this connection; None if the client sends no more.
+
+        On the way it keeps what a refusal needs: requestline, for the log, and method. If all
+        is in order, it decides at the end whether the connection stays open.
+        """
+        line = read_line(self.rfile, config.MAX_HEAD)
+        if line == "\r\n":  # one empty line before a request means nothing (RFC 9112 2.2)
+            line = read_line(self.rfile, config.MAX_HEAD)
+        if line == "":
+            return None
+        self.requestline = line.rstrip("\r\n")
+        self.method = self.requestline.partition(" ")[0]  # a refused HEAD has no body either
+        method, target, version = parse_request_line(line)
+        require(hasattr(self, "do_" + method), 501, "Unsupported Method")
+        path, query = parse_target(method, target)
+        headers = read_headers(self.rfile, config.MAX_HEAD - len(line))
+        check_host_header(headers, version)
+        length = body_length(headers, version)
+        if "100-continue" in list_members(headers, "Expect") and version != "HTTP/1.0":
+            self.handle_expect_100()  # the client waits for this before it sends the body
+            self.wfile.flush()
+        body = read_body(self.rfile, length)
+        must_close = version == "HTTP/1.0" or "close" in list_members(headers, "Connection")
+        self.close_connection = must_close
+        return Request(method, path, query, headers, body, self.client_address[:2])
+
+    # ---- What each method is answered with ----
+
     def do_GET(self):
         """Answer with what the handler of the path returns, with a file, or with 404."""
-        path = unquote(self.path.partition("?")[0])  # "/home?x=1" asks for "/home"
+        path = self.request.path
         if path in ROUTES:
-            status, content_type, body = self.call(ROUTES[path])
-            self.send(status, {"Content-Type": content_type}, body)
+            self.call_handler(ROUTES[path])
         elif path.startswith("/files/"):
             self.send_download(path[len("/files/"):])
         else:
-            self.send_error(404, "Page Not Found", self.hint(path))
-    do_HEAD = do_GET  # the same, and send() leaves out the body
+            self.send_not_found()
+
+    def do_HEAD(self):
+        """Answer as a GET is answered; what sends a body leaves it out."""
+        self.do_GET()
 
     def do_POST(self):
         """Answer with the server's local time, whatever the path."""
         date = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime())
-        self.send(200, {"Content-Type": "application/json"}, json.dumps({"time": date}).encode())
+        body = json.dumps({"time": date}).encode()
+        self.send_page(200, {"Content-Type": "application/json"}, body)
 
-    def call(self, handler):
-        """Return the handler's response, ready to send; a 500 if it raises or breaks the contract."""
+    def do_OPTIONS(self):
+        """Answer with the methods that there are (RFC 9110 9.3.7)."""
+        self.send_page(204, {"Allow": "GET, HEAD, POST, OPTIONS"}, b"")
+
+    # ---- Calling a handler ----
+
+    def call_handler(self, handler):
+        """Send what the handler returns; a 500 if it raises, or returns what cannot be sent."""
         try:
-            response = handler(self)
-            if ready := prepare(response):
-                return ready
-            self.log_error("%s returned %.200r, not %s", handler.__name__, response, CONTRACT)
-        except (Exception, SystemExit):  # SystemExit: the handler called exit()
-            traceback.print_exc()
-        return 500, "text/plain; charset=utf-8", b"500 Internal Server Error\n"
+            status, content_type, body = check_response(handler(self.request))
+        except WrongResponse as error:
+            self.log_error("%s: %s", name_of(handler), error)
+            self.send_error(500)
+        except BaseException:  # noqa: BLE001 (even exit() ends no more than this response)
+            say(traceback.format_exc().rstrip())
+            self.send_error(500)
+        else:
+            self.send_page(status, {"Content-Type": content_type}, body)
+
+    # ---- Downloads ----
 
     def send_download(self, name):
         """Send the file of FILE_DIR that has this name, or 404 if there is none."""
         try:
-            file = open(find_download(name) or "", "rb")
-        except OSError:  # no such file, or one that another program has locked
-            return self.send_error(404, "Page Not Found", self.hint("/files/" + name))
+            file = open_download(name)
+        except OSError as error:
+            self.log_error("cannot open %r: %s", name, error)
+            self.send_error(503)
+            return
+        if file is None:
+            self.send_not_found()
+            return
         with file:
-            self.send(200, download_headers(name), file)
+            self.send_file(download_headers(name), file)
 
-    def hint(self, path):
-        """Return which route may have been meant: "Did you mean /home?", or "" for none."""
-        looked_at = list(ROUTES)[:100] if len(path) <= 64 else ()  # strangers must not make it slow
-        return "".join(f"Did you mean {close}?" for close in get_close_matches(path, looked_at, 1, 0.7))
+    # ---- Errors ----
 
-    def send_error(self, code, message=None, explain=""):
-        """Send an error as plain text; the message stands in the status line too."""
-        text = f"{code} {message or self.responses[code][0]}\n{explain}"
-        self.send(code, {"Content-Type": "text/plain; charset=utf-8"}, text.encode(), message)
+    def send_error(self, code, message=None, explain=None):
+        """Send an error as a small page; the message stands in the status line too.
 
-    def send(self, status, headers, body, reason=None):
-        """Send a whole answer; body is bytes or an open file. All answers leave here."""
-        length = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
+        The parameters are named as in http.server. explain is escaped unless it is Html. The
+        page, which is below the class, is made without any file: it must always work.
+        """
+        reason = message or self.responses[code][0]
+        explanation = explain or EXPLANATIONS.get(code, "")
+        page = ERROR_PAGE % {"title": escape(f"{code} {reason}"), "text": to_html(explanation)}
+        headers = {"Content-Type": "text/html; charset=utf-8"}
+        self.send_page(code, headers, page.encode(), reason)
+
+    def send_not_found(self):
+        """Send a 404, with a link to the page that may have been meant."""
+        explanation = Html(EXPLANATIONS[404])
+        similar_path = self.find_similar_path()
+        if similar_path:
+            link = f'<a href="{quote(similar_path)}">{escape(similar_path)}</a>'
+            explanation = Html(f"{explanation} Did you mean {link}?")
+        self.send_error(404, "Page Not Found", explanation)
+
+    def find_similar_path(self):
+        """Return the path of a route that looks like the one asked for, "" if none does."""
+        path = self.request.path
+        if len(path) > 64:  # to compare takes time, and strangers must not take too much of it
+            return ""
+        first_paths = list(ROUTES)[:100]  # for the same reason
+        similar_paths = get_close_matches(path, first_paths, n=1, cutoff=0.7)  # 1.0 is equal
+        return similar_paths[0] if similar_paths else ""
+
+    # ---- Sending ----
+
+    def send_page(self, status, headers, body, reason=None):
+        """Send a whole response, whose body is bytes. All responses but files leave here."""
+        if status in (204, 205, 304):  # never a body (RFC 9110 15.3.5, 15.3.6, 15.4.5)
+            body = b""
+        self.send_head(status, headers, len(body), reason)
+        if self.method != "HEAD":
+            self.wfile.write(body)
+        self.wfile.flush()
+
+    def send_file(self, headers, file):
+        """Send an open file, without ever having more than a piece of it in memory."""
+        length = os.fstat(file.fileno()).st_size
+        self.send_head(200, headers, length)
+        self.wfile.flush()
+        if self.method == "HEAD" or length == 0:  # (sendfile() does not take 0)
+            return
+        sent = self.connection.sendfile(file, 0, length)
+        if sent < length:  # the file shrank meanwhile, and the client waits for the rest
+            self.close_connection = True
+
+    def send_head(self, status, headers, length, reason=None):
+        """Send the status line and the headers; length is the number of bytes that follow."""
         self.send_response(status, reason)
         for name, value in headers.items():
             self.send_header(name, value)
-        if status != 204:  # No Content, and no length either (RFC 9110 8.6)
-            self.send_header("Content-Length", length)
+        if status not in (204, 304):  # no length either (RFC 9110 8.6)
+            self.send_header("Content-Length", str(length))
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")
         self.end_headers()
-        if self.command == "HEAD" or status in (204, 304):
-            body = b""
-        if isinstance(body, bytes):
-            self.wfile.write(body)
-        self.wfile.flush()
-        if length and not isinstance(body, bytes):  # a file that shrinks meanwhile ends too early
-            self.close_connection |= self.connection.sendfile(body, 0, length) < length
-
-    # ---- Skip this on a first reading, down to Server: what it takes to survive strangers. ----
-
-    protocol_version, request_version = "HTTP/1.1", "HTTP/1.1"
-    server_version, sys_version = "SidhHTTP/1.0", "(mini web framework)"
-    wbufsize, disable_nagle_algorithm = 64 * 1024, True  # an answer leaves in one write, at once
-    timeout = property(lambda self: config.TIMEOUT)  # looked up anew for each connection
-
-    def log_message(self, format, *args):
-        """Log as usual, until main() takes the lock for good: nothing follows its last line."""
-        with LOG_LOCK:
-            super().log_message(format, *args)
-
-    def handle_one_request(self):
-        """Read one request and answer it; called again and again until close_connection is true."""
-        self.close_connection, self.command, self.requestline = True, "", ""
-        try:
-            if self.read_request():
-                getattr(self, "do_" + self.command)()
-        except Refusal as refusal:
-            self.send_error(*refusal.args)
-
-    def do_OPTIONS(self):
-        """Answer with the methods that there are (RFC 9110 9.3.7)."""
-        self.send(204, {"Allow": "GET, HEAD, POST, OPTIONS"}, b"")
-
-    def read_request(self):
-        """Read command, path, headers and body of a request; False if the client sends no more."""
-        line = self.read_line(414)
-        line = self.read_line(414) if line == "\r\n" else line  # RFC 9112 2.2
-        if not line:
-            return False
-        self.requestline = line.rstrip("\r\n")
-        self.parse_request_line(line)
-        require(hasattr(self, "do_" + self.command), 501, "Unsupported Method")
-        self.headers = self.read_headers()
-        old = self.request_version == "HTTP/1.0"
-        host = ",".join(self.headers.get_all("Host", []))  # "a,b" is refused (RFC 9112 3.2)
-        require(HOST.fullmatch(host) or (old and "Host" not in self.headers), 400, "Bad Host")
-        self.body = self.read_body(old)
-        self.close_connection = old or "close" in self.members("Connection")  # RFC 9112 9.3
-        return True
-
-    def read_line(self, status):
-        """Return the next line, a character for each byte; a long one is refused with status."""
-        line = self.rfile.readline(MAX_LINE + 1)
-        require(len(line) <= MAX_LINE, status, "Line Too Long")
-        return line.decode("latin-1")
-
-    def parse_request_line(self, line):
-        """Set command, path (the target in origin-form) and request_version (RFC 9112 3)."""
-        match = require(REQUEST_LINE.fullmatch(line), 400, "Bad Request Line")
-        self.command, target, major, minor = match.groups()
-        require(major == "1", 505, "HTTP Version Not Supported")
-        self.request_version = "HTTP/1.0" if minor == "0" else "HTTP/1.1"
-        self.path = ABSOLUTE_FORM.sub("/", target)  # "http://host/home" is "/home"
-        require(unquote(self.path, errors="ignore") == unquote(self.path), 400, "Target Is Not UTF-8")
-        require(ORIGIN_FORM.fullmatch(self.path) or line.startswith("OPTIONS * "), 400, "Bad Target")
-
-    def read_headers(self):
-        """Return the header fields up to the empty line (RFC 9112 5)."""
-        headers = self.MessageClass()
-        for _ in range(MAX_FIELDS):
-            line = self.read_line(431)
-            if line == "\r\n":
-                return headers
-            match = require(FIELD_LINE.fullmatch(line), 400, "Bad Header")
-            headers[match[1]] = match[2].strip(" \t")
-        raise Refusal(431, "Too Many Headers")
-
-    def members(self, name):
-        """Return the members of a header's list: "Close, TE" gives ["close", "te"]."""
-        return [m.strip(" \t").lower() for v in self.headers.get_all(name, []) for m in v.split(",")]
-
-    def read_body(self, old):
-        """Return the body of the request, whatever its method; b"" without one (RFC 9112 6.3)."""
-        codings = self.members("Transfer-Encoding")
-        length = ",".join(self.headers.get_all("Content-Length", ["0"]))
-        require(not set(codings) - {"chunked", ""}, 501, "Unknown Transfer-Encoding")
-        sure = codings == ["chunked"] and not old and "Content-Length" not in self.headers
-        require(sure or not codings, 400, "Body Length In Doubt")
-        require(re.fullmatch("[0-9]+", length), 400, "Bad Content-Length")
-        require(len(length) < 19 and int(length) <= config.MAX_BODY, 413, "Body Too Large")
-        if "100-continue" in self.members("Expect") and not old:  # RFC 9110 10.1.1
-            self.handle_expect_100()
-            self.wfile.flush()
-        if codings:
-            return self.read_chunked()
-        body = self.rfile.read(int(length))
-        require(len(body) == int(length), 400, "Body Cut Short")
-        return body
-
-    def read_chunked(self):
-        """Return what the chunks of the body add up to (RFC 9112 7.1)."""
-        body, skipped = bytearray(), 0
-        while True:
-            match = require(CHUNK_LINE.fullmatch(self.read_line(400)), 400, "Bad Chunk")
-            size, skipped = int(match[1], 16), skipped + len(match[2])  # extensions
-            require(len(body) + size <= config.MAX_BODY and skipped <= MAX_LINE, 413, "Body Too Large")
-            if size == 0:
-                self.read_headers()  # the trailer, which nobody needs
-                return bytes(body)
-            data = self.rfile.read(size + 2)
-            require(data[size:] == b"\r\n", 400, "Bad Chunk")
-            body += data[:size]
 
     def finish(self):
-        """Close in stages: an abrupt close may destroy an answer on its way (RFC 9112 9.6)."""
-        self.wfile.raw.close()  # what a client did not take is not sent again
+        """Say that no more will come, and drop what the client still sends; then it is closed.
+
+        To close while something is left unread may destroy the last response on its way
+        (RFC 9112 9.6). The closing itself is done by http.server after this.
+        """
+        self.wfile.raw.close()  # or super() would wait again for a client that takes nothing
         super().finish()
-        deadline = time.monotonic() + config.TIMEOUT
+        deadline = time.monotonic() + self.timeout
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(1)
             while self.connection.recv(65536) and time.monotonic() < deadline:
                 pass
 
+    # ---- The log ----
 
-# The grammar, under its names in RFC 9110, RFC 9112 and, for hosts, RFC 3986.
-TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-QUOTED_STRING = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
-H16, IPV4 = "[0-9A-Fa-f]{1,4}", r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?=[0-9])|(?=]))){4}"
-SHORT = rf"(?!(?:::)?(?:[^]:]+(?:::?|])){{8}})(?:{H16}(?::{H16})*)?::(?:(?:{H16}:)*(?:{H16}|{IPV4}))?"
-IPV6 = rf"\[(?:(?:{H16}:){{6}}(?:{H16}:{H16}|{IPV4})|{SHORT})\]"
-HOST = re.compile(rf"(?:(?:[0-9A-Za-z._~!$&'()*+;=-]|%[0-9A-Fa-f]{{2}})+|{IPV6})(?::[0-9]*)?")
-REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/([1-9])\.([0-9])\r\n")
-ABSOLUTE_FORM = re.compile(rf"^https?://{HOST.pattern}(?:/|(?=\?)|$)", re.IGNORECASE)
-ORIGIN_FORM = re.compile(r'/(?:[!"$&-~]|%[0-9A-Fa-f]{2})*')
-FIELD_LINE = re.compile(rf"({TOKEN}):([\t -~\x80-\xff]*)\r\n")
-CHUNK_EXT = rf"[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*(?:{TOKEN}|{QUOTED_STRING}))?"
-CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]{{1,16}})((?:{CHUNK_EXT})*)\r\n")
-MAX_LINE, MAX_FIELDS = 65536, 100  # bytes in a line, lines in a header section, as in http.server
-LOG_LOCK = Lock()
+    def log_request(self, code="-", size="-"):
+        """Log a request and its status; http.server calls it for each response."""
+        line = self.requestline
+        if len(line) > 200:
+            line = line[:200] + "..."
+        self.log_message('"%s" %s %s', line, code, size)
+
+    def log_message(self, format, *args):
+        """Write a line to the console: who, when, and what."""
+        text = (format % args).replace("\n", "\\n")
+        say(f"{self.address_string()} - - [{self.log_date_time_string()}] {text}")
+
+    # ---- What http.server reads from the class ----
+
+    protocol_version = "HTTP/1.1"  # in each status line
+    request_version = "HTTP/1.1"  # never the client's: a response always has a status line
+    server_version = "SidhHTTP/1.0"  # with sys_version, the header Server
+    sys_version = "(mini web framework)"  # instead of the version of Python
+    timeout = config.TIMEOUT  # seconds; then reading and sending raise socket.timeout
+    wbufsize = 64 * 1024  # bytes are gathered until flush(), so a small response is one packet
+    disable_nagle_algorithm = True  # the system sends a packet at once
 
 
-class Refusal(Exception):
-    """Says why a request reaches no handler. Its arguments: status and reason."""
+# ---- What an error page says, in HTML ----
 
+EXPLANATIONS = {
+    400: "This server does not understand the request, so it did nothing.",
+    404: "There is no page at this address.",
+    413: "The request carries more than this server takes.",
+    414: "The address is longer than this server takes.",
+    431: "The headers of the request are more than this server takes.",
+    500: "This page has a bug; the console of the server says which.",
+    501: "This server does not know what the request asks it to do.",
+    503: "The server cannot do this at the moment: try again later.",
+    505: "This server speaks HTTP/1.1 and HTTP/1.0 alone.",
+}
 
-def require(condition, status, reason):
-    """Return the condition if it holds; otherwise refuse the request."""
-    if not condition:
-        raise Refusal(status, reason)
-    return condition
+ERROR_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>%(title)s</title>
+  <link rel="icon" href="data:,">
+  <style>
+    :root { color-scheme: light dark; }
+    body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 36rem; margin: 15vh auto;
+           padding: 0 1.25rem; }
+    h1 { font-size: 2.2rem; line-height: 1.2; text-wrap: balance; }
+  </style>
+</head>
+<body>
+  <h1>%(title)s</h1>
+  <p>%(text)s</p>
+</body>
+</html>
+"""
 
 
 class Server(ThreadingHTTPServer):
-    """Listens, and gives each connection a thread, so that none waits for another."""
+    """Listens, and gives each connection a thread and a SidhHTTP: none waits for another.
+
+    (What its methods call a request is a connection's socket, as in socketserver.)
+    """
+
     request_queue_size = 512  # connections that may wait to be accepted
-    allow_reuse_address, allow_reuse_port = os.name == "posix", False  # a port has one server
-    server_bind = TCPServer.server_bind  # HTTPServer's asks DNS for a name, for up to half a minute
+    allow_reuse_address = os.name == "posix"  # a port is free as soon as its server ends;
+    allow_reuse_port = False  # but never two servers on one port (on Windows both allow that)
+    is_stopping = False  # stop() makes it true
+
+    def __init__(self, address, handler_class):
+        """Listen on the address (host, port); OSError if that cannot be."""
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, handler_class)
+
+    def server_bind(self):
+        """Take the address."""
+        if self.address_family == socket.AF_INET6:  # "::" is for IPv4 too
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        TCPServer.server_bind(self)  # not super(): that asks DNS for a name, which may take long
+
+    def get_request(self):
+        """Return the next connection and its address; if that fails, OSError after a pause."""
+        try:
+            return super().get_request()
+        except OSError:  # too many files and connections are open
+            time.sleep(0.1)  # or serve_forever() would try again at once, and again
+            raise
+
+    def service_actions(self):
+        """End serve_forever(), which calls this in each round, if stop() was called."""
+        if self.is_stopping:
+            raise KeyboardInterrupt
 
     def handle_error(self, request, client_address):
-        """Say in one line what broke and where, unless it is that a client went away (OSError)."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            where = traceback.extract_tb(sys.exc_info()[2])[-1]
-            print(f"connection dropped: {sys.exc_info()[1]!r} at {where}", file=sys.stderr)
+        """Say in one line what broke, and where; nothing if a client went away or fell silent."""
+        error = sys.exc_info()[1]
+        if isinstance(error, (ConnectionError, TimeoutError, socket.timeout)):
+            return  # (before Python 3.10, socket.timeout was no TimeoutError)
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        say(f"connection dropped: {error!r} at {where}")
 
+
+# ---- Start and end ----
 
 def main():
-    """Serve until Ctrl+C or SIGTERM; exit with one sentence if that cannot begin."""
+    """Serve until Ctrl+C or kill; exit with one sentence if that cannot begin."""
+    server = listen()
     try:
-        server = Server((config.HOST, int(config.PORT)), SidhHTTP)
-    except (OSError, OverflowError, TypeError, ValueError) as error:
-        sys.exit(f"cannot listen on {config.HOST}:{config.PORT}: {error}; set MINI_HOST to an address "
-                 "of this machine and MINI_PORT to a free port from 1024 to 65535")
-    with suppress(KeyboardInterrupt):
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl+C does
-        host = config.HOST.replace("0.0.0.0", "127.0.0.1")  # what a browser can open
-        print(f"server running on http://{host}:{server.server_address[1]} (Ctrl+C stops it)")
-        print("routes:", *map(quote, ROUTES), flush=True)
-        server.serve_forever()
-    for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, signal.SIG_IGN)  # a second Ctrl+C finds nothing left to end
+        say(welcome(*server.server_address[:2]), "stdout")
+        server.serve_forever(poll_interval=0.1)  # seconds until service_actions() is called
+    except KeyboardInterrupt:
+        pass
     server.server_close()
-    LOG_LOCK.acquire(timeout=1)  # from here on, threads that are still busy log nothing
-    print("server closed...")
+    is_program = __name__ == "__main__"  # and not a module in somebody's shell, which goes on
+    say("server closed...", "stdout", last=is_program)
+
+
+def listen():
+    """Return a Server that listens where config says; exit with one sentence if it cannot."""
+    port = str(config.PORT)
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        sys.exit(f"{port!r} is not a port: set MINI_PORT to a number from 1024 to 65535")
+    try:
+        return Server((config.HOST, int(port)), SidhHTTP)
+    except (OSError, UnicodeError, TypeError) as error:  # the last two: a host such as "é..b"
+        sys.exit(explain_failure(error))
+
+
+def explain_failure(error):
+    """Return why the server cannot listen, and what to do about it, in one sentence."""
+    if isinstance(error, (socket.gaierror, UnicodeError, TypeError)):
+        return (f"{config.HOST!r} is neither an address nor a name that this computer knows: "
+                "correct MINI_HOST or leave it out")
+    if isinstance(error, PermissionError):
+        return (f"port {config.PORT} needs administrator rights or is reserved: "
+                "set MINI_PORT to a number from 1024 to 65535")
+    if error.errno == errno.EADDRINUSE:
+        return (f"port {config.PORT} is taken, perhaps by another copy of this server: "
+                "stop it, or set MINI_PORT to another port")
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return (f"{config.HOST!r} is not an address of this computer: "
+                "correct MINI_HOST or leave it out")
+    return f"cannot listen on {config.HOST} port {config.PORT}: {error}"
+
+
+def welcome(host, port):
+    """Return what the console says at the start: where the pages are, and who can reach them."""
+    local_hosts = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # all addresses: the one for this computer
+    url = make_url(local_hosts.get(host, host), port)
+    lines = [f"server running on {url} (Ctrl+C stops it)"]
+    lines += [f"  {url}{quote(path)}" for path in ROUTES]
+    if host in local_hosts:
+        lines.append("everybody in your network can open these pages and download all files")
+        own_address = find_own_address()
+        if own_address:
+            lines.append(f"  on a phone there: {make_url(own_address, port)}")
+    return "\n".join(lines)
+
+
+def make_url(host, port):
+    """Return the URL of a server: "http://127.0.0.1:9999", or "http://[::1]:9999"."""
+    if ":" in host:
+        host = f"[{host}]"
+    return f"http://{host}:{port}"
+
+
+def find_own_address():
+    """Return this computer's address in its network, None if it has none. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # for UDP, this only looks up the way (RFC 5737)
+        except OSError:
+            return None
+        return probe.getsockname()[0]
+
+
+def stop(signal_number, frame):
+    """Note that the server is to end. No more than that: a signal may interrupt any line."""
+    Server.is_stopping = True
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl+C, kill
+        signal.signal(number, stop)
     main()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl+C while Python cleans up
+        signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,9 @@
-"""The pages of this site, and the file to edit: add a handler, restart, browse.
+"""The pages of this site, and the file to edit: add a handler, restart the server, browse.
 
-A handler gets the request and returns (status, content type, body). Read next: utils.py.
+A handler is called with a Request (see router.py) when somebody asks for its path with GET or
+HEAD; it returns (status, content type, body). A POST never comes here: main.py answers every
+POST with the time. Nor does a download: "/files/" below lists the files, main.py sends them.
+Read next: utils.py.
 """
 import os
 from html import escape
@@ -13,25 +16,28 @@ from utils import find_download, render_template
 
 @route("/")
 def homepage(request):
-    """The shortest page there is."""
+    """Return the shortest page there is."""
     return 200, "text/html", "<h1>Hello World</h1>"
 
 
 @route("/files/")
 def list_files(request):
-    """A link to each file that can be downloaded; main.py answers the links themselves."""
+    """Return a page with a link to each file that can be downloaded."""
     try:
-        files = sorted(filter(find_download, os.listdir(config.FILE_DIR)))
-    except OSError:
+        names = os.listdir(config.FILE_DIR)
+    except (FileNotFoundError, NotADirectoryError):
         return 500, "text/plain", "Directory not found"
     html = "<h1>Files in server</h1><ul>"
-    for name in files:  # a name may hold any character, so it is quoted and escaped
-        html += f'<li><a href="/files/{quote(name, safe="")}">{escape(name)}</a></li>'
-    return 200, "text/html", html + "</ul>"
+    for name in sorted(names):
+        if find_download(name):
+            # A name may hold any character: quoted for the address, escaped for the page.
+            html += f'<li><a href="/files/{quote(name, safe="")}">{escape(name)}</a></li>'
+    html += "</ul>"
+    return 200, "text/html", html
 
 
 @route("/home")
 def home_page(request):
-    """A page that is kept in templates/."""
+    """Return a page that is kept in templates/."""
     html = render_template("home.html")
     return 200, "text/html", html

@@ -1,39 +1,30 @@
-"""The server over HTTP, and as a program: requests, errors, many clients, start and stop."""
-import contextlib
+"""main.py over HTTP: which path finds which handler, and what is sent.
+
+How connections survive bad clients is in test_connections.py, how the program starts and ends in
+test_program.py.
+"""
+import asyncio
 import errno
-import http.client
+import functools
 import json
 import os
 import re
-import signal
-import socket
-import struct
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import tracemalloc
 import unittest
+from html.parser import HTMLParser
 from unittest import mock
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import config
 import main
 import router
 import utils
 from router import route
-from tests.support import PROJECT, LiveServer, receive_all
+from tests.support import GET, LiveServer, Sandbox, receive_all
 
 MEGABYTE = 1 << 20
-
-
-def make_large_file(folder, size):
-    """Make large.bin: zeros that take no room on the disk, then "end"."""
-    with open(os.path.join(folder, "large.bin"), "wb") as file:
-        file.truncate(size - 3)
-        file.seek(0, os.SEEK_END)
-        file.write(b"end")
 
 
 def add_route(path, response):
@@ -41,6 +32,21 @@ def add_route(path, response):
     @route(path)
     def as_promised(request):
         return response
+
+
+def request(method, target):
+    """Return the bytes of a request after which the connection closes."""
+    return f"{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+
+
+def text_of(page):
+    """Return the text of a page as a reader sees it, without tags and styles."""
+    parts = []
+    parser = HTMLParser()
+    parser.handle_data = parts.append
+    parser.feed(re.sub("<style>.*?</style>", "", page.decode(), flags=re.DOTALL))
+    parser.close()
+    return " ".join("".join(parts).split())
 
 
 class Paths(LiveServer):
@@ -62,7 +68,7 @@ class Paths(LiveServer):
 
     def test_a_route_matches_its_exact_path_and_no_other(self):
         for target in ("/home/", "/HOME", "/home.html", "/hom", "/home%3Fx=1", "/home%20", "/home;x",
-                       "/home/../home", "/./home", "/files", "/file"):
+                       "/home/../home", "/./home", "//home", "/files", "/file", "/%00"):
             with self.subTest(target=target):
                 self.assertEqual(self.get(target).status, 404)
 
@@ -73,40 +79,53 @@ class Paths(LiveServer):
             items = keys = values = __iter__
 
         with mock.patch.object(main, "ROUTES", Unwalkable(router.ROUTES)):
-            for target in ("/", "/home", "/files/hello.txt"):
+            for target in ("/", "/home"):
                 self.assertEqual(self.get(target).status, 200)
 
-    def test_an_absolute_target_means_its_path(self):
-        for target, same in [("http://127.0.0.1:9999/home", "/home"), ("http://host/home?x=1", "/home"),
-                             ("HTTP://host/files/hello.txt", "/files/hello.txt"), ("http://host/", "/")]:
-            with self.subTest(target=target):
-                response = self.get(target)
-                self.assertEqual(response.status, 200)
-                self.assertEqual(response.content, self.get(same).content)
-
     def test_the_handler_gets_the_request(self):
-        @route("/greet")
+        @route("/greet you")
         def greet(request):
-            name = utils.query_params(request).get("name", "you")
-            return 200, "text/plain", f"{request.command} {name} {request.headers['X-Mood']}"
+            seen.append(request)
+            return 200, "text/plain", "hello"
 
-        response = self.ask("GET", "/greet?name=Ann+B", headers={"X-Mood": "good"})
-        self.assertEqual(response.content, b"GET Ann B good")
+        for method in ("GET", "HEAD"):
+            seen = []
+            with self.subTest(method), self.connect() as client:
+                client.sendall(f"{method} /greet%20you?name=Ann+B HTTP/1.1\r\nHost: a\r\n"
+                               "x-mood: good\r\nContent-Length: 3\r\n\r\nabc".encode())
+                client.recv(65536)
+                got, = seen
+                self.assertIsInstance(got, router.Request)
+                self.assertEqual((got.method, got.path, got.query, got.headers["X-Mood"], got.body),
+                                 (method, "/greet you", "name=Ann+B", "good", b"abc"))
+                self.assertEqual(got.client_address, client.getsockname())
+                self.assertIsNone(got.headers["X-Other"])
+
+    def test_a_browser_s_unescaped_characters_reach_the_handler(self):
+        @route("/echo")
+        def echo(request):
+            return 200, "text/plain", utils.query_params(request)["q"]
+
+        self.assertEqual(self.get("/echo?q=[a]|^{b}\"`<>'\\").content, b"[a]|^{b}\"`<>'\\")
 
 
-class Answers(LiveServer):
+class NotFound(LiveServer):
     def test_an_unknown_path_is_404_page_not_found_in_status_line_and_page(self):
         for target in ("/nothing/like/it", "/files/missing.txt", "/%3Cb%3E"):
             with self.subTest(target=target):
                 response = self.get(target)
                 self.assertEqual((response.status, response.reason), (404, "Page Not Found"))
-                self.assertTrue(response.content.startswith(b"404 Page Not Found\n"))
+                self.assertEqual(text_of(response.content), "404 Page Not Found 404 Page Not Found "
+                                 "There is no page at this address.")
+                self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
 
-    def test_a_path_close_to_a_route_gets_a_hint(self):
-        for target, hint in [("/files", "/files/"), ("/hom", "/home"), ("/home/", "/home"),
+    def test_a_path_close_to_a_route_gets_a_link_to_it(self):
+        for target, path in [("/files", "/files/"), ("/hom", "/home"), ("/home/", "/home"),
                              ("/Home?x=1", "/home"), ("/f%69les", "/files/")]:
             with self.subTest(target=target):
-                self.assertIn(f"Did you mean {hint}?", self.get(target).content.decode())
+                page = self.get(target).content
+                self.assertIn(f"Did you mean {path}?", text_of(page))
+                self.assertIn(f'<a href="{path}">', page.decode())
 
     def test_a_path_far_from_every_route_gets_no_hint(self):
         for target in ("/nothing/like/it", "/x", "/files/missing.txt"):
@@ -114,12 +133,11 @@ class Answers(LiveServer):
                 self.assertNotIn(b"Did you mean", self.get(target).content)
 
     def test_a_long_path_is_compared_with_no_route(self):
-        path = "/" + "long" * 50
-        add_route(path, (200, "text/plain", "x"))
-        with mock.patch("difflib.SequenceMatcher.real_quick_ratio", side_effect=AssertionError("compared")):
-            response = self.get(path + "/")
-        self.assertEqual(response.status, 404)
-        self.assertNotIn(b"Did you mean", response.content)
+        for length, hint in [(63, True), (64, True), (65, False)]:
+            with self.subTest(length=length), mock.patch.dict(main.ROUTES):
+                add_route("/" + "a" * (length - 2), (200, "text/plain", "x"))
+                page = self.get("/" + "a" * (length - 1)).content
+                self.assertEqual(b"Did you mean" in page, hint)
 
     def test_a_path_is_compared_with_a_hundred_routes_at_most(self):
         for number in range(1000):
@@ -128,12 +146,91 @@ class Answers(LiveServer):
             self.assertEqual(self.get("/numbers/1").status, 404)
         self.assertEqual(compare.call_count, 100)
 
-    def test_a_hint_is_text_and_never_markup(self):
-        add_route("/<b>bold", (200, "text/plain", "x"))
-        response = self.get("/%3Cb%3Ebol")
-        self.assertIn(b"Did you mean /<b>bold?", response.content)
-        self.assertEqual(response.headers["Content-Type"], "text/plain; charset=utf-8")
+    def test_a_hint_is_text_and_a_link_and_never_markup(self):
+        add_route('/<b>"bold" &', (200, "text/plain", "x"))
+        page = self.get("/%3Cb%3E%22bold%22%20").content
+        self.assertIn('Did you mean /<b>"bold" &?', text_of(page))
+        self.assertIn(b'<a href="/%3Cb%3E%22bold%22%20%26">', page)
+        self.assertNotIn(b"<b>", page)
 
+
+class Errors(LiveServer):
+    CASES = {  # what is sent: status, reason, what the page says
+        b"nonsense\r\n\r\n": (
+            400, "Bad Request Line",
+            "This server does not understand the request, so it did nothing."),
+        b"GET /nothing/like/it HTTP/1.1\r\nHost: a\r\n\r\n": (
+            404, "Page Not Found", "There is no page at this address."),
+        b"GET /broken HTTP/1.1\r\nHost: a\r\n\r\n": (
+            500, "Internal Server Error",
+            "This page has a bug; the console of the server says which."),
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n": (
+            413, "Body Too Large", "The request carries more than this server takes."),
+        b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n": (
+            414, "Target Too Long", "The address is longer than this server takes."),
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 70000: (
+            431, "Headers Too Long",
+            "The headers of the request are more than this server takes."),
+        b"PUT / HTTP/1.1\r\nHost: a\r\n\r\n": (
+            501, "Unsupported Method",
+            "This server does not know what the request asks it to do."),
+        b"GET / HTTP/2.0\r\nHost: a\r\n\r\n": (
+            505, "HTTP Version Not Supported",
+            "This server speaks HTTP/1.1 and HTTP/1.0 alone."),
+    }
+
+    def test_each_error_is_a_small_page_with_one_sentence(self):
+        add_route("/broken", None)
+        for raw, (status, reason, sentence) in self.CASES.items():
+            with self.subTest(raw=raw[:50]):
+                head, _, page = self.exchange(raw).partition(b"\r\n\r\n")
+                self.assertTrue(head.startswith(f"HTTP/1.1 {status} {reason}\r\n".encode()), head)
+                self.assertIn(b"\r\nContent-Type: text/html; charset=utf-8\r\n", head)
+                self.assertIn(f"<title>{status} {reason}</title>", page.decode())
+                self.assertIn(f"<h1>{status} {reason}</h1>", page.decode())
+                self.assertIn(f"<p>{sentence}</p>", page.decode())
+                self.assertIn(b'<meta name="viewport" content="width=device-width', page)
+                self.assertIn(b"color-scheme: light dark", page)
+                self.assertTrue(page.endswith(b"</html>\n"))
+
+    def test_a_head_has_no_body_even_when_it_is_refused(self):
+        add_route("/broken", None)
+        for raw in self.CASES:
+            with self.subTest(raw=raw[:50]):
+                raw = re.sub(rb"\A\w+", b"HEAD", raw)
+                head, _, body = self.exchange(raw).partition(b"\r\n\r\n")
+                self.assertRegex(head, rb"\r\nContent-Length: [1-9]")
+                self.assertEqual(body, b"")
+
+    def test_no_file_is_needed_for_an_error(self):
+        self.get("/")
+        with mock.patch("builtins.open", side_effect=OSError(errno.EMFILE, "Too many open files")):
+            self.assertEqual(self.get("/nope").status, 404)
+
+    def test_a_refusal_closes_the_connection_and_another_error_does_not(self):
+        add_route("/broken", None)
+        for raw, (status, _, _) in self.CASES.items():
+            with self.subTest(status=status):
+                answer = self.exchange(raw + GET)
+                self.assertEqual(answer.count(b"HTTP/1.1 200 OK"), int(status in (404, 500)))
+                connection = re.search(rb"\r\nConnection: (.*)\r\n", answer)[1]
+                self.assertEqual(connection, b"keep-alive" if status in (404, 500) else b"close")
+
+
+class SendError(Sandbox):
+    def test_what_is_no_html_is_escaped(self):
+        connection = object.__new__(main.SidhHTTP)
+        with mock.patch.object(connection, "send_page") as send_page:
+            connection.send_error(418, "<b>", "<i>")
+            connection.send_error(418)
+        first, second = (call[0][2].decode() for call in send_page.call_args_list)
+        self.assertIn("<h1>418 &lt;b&gt;</h1>", first)
+        self.assertIn("<p>&lt;i&gt;</p>", first)
+        self.assertIn("<h1>418 I&#x27;m a Teapot</h1>", second)
+        self.assertIn("<p></p>", second)
+
+
+class Methods(LiveServer):
     def test_head_has_the_status_and_headers_of_get_and_no_body(self):
         add_route("/broken", None)
         self.set_config(FILE_DIR=self.make_folder(["a.txt", "empty.txt"]))
@@ -143,10 +240,9 @@ class Answers(LiveServer):
             with self.subTest(target=target):
                 heads, bodies = [], []
                 for method in ("GET", "HEAD"):
-                    raw = self.exchange(f"{method} {target} HTTP/1.1\r\nHost: x\r\n"
-                                        "Connection: close\r\n\r\n".encode())
-                    head, _, body = raw.partition(b"\r\n\r\n")
-                    heads.append(re.sub(rb"\r\nDate: [^\r]*", b"", head).split(b"\r\n"))
+                    head, _, body = self.exchange(request(method, target)).partition(b"\r\n\r\n")
+                    heads.append([line for line in head.split(b"\r\n")
+                                  if not line.startswith((b"Date:", b"X-"))])
                     bodies.append(body)
                 self.assertEqual(heads[1], heads[0])
                 self.assertIn(b"Content-Length: %d" % len(bodies[0]), heads[0])
@@ -166,14 +262,62 @@ class Answers(LiveServer):
     @unittest.skipUnless(hasattr(time, "tzset"), "this system sets no time zone for one program")
     def test_the_time_is_local(self):
         self.addCleanup(time.tzset)
-        patch = mock.patch.dict(os.environ, TZ="XYZ-05:30")  # 5 and a half hours ahead of UTC
-        patch.start()
-        self.addCleanup(patch.stop)
+        self.change(mock.patch.dict(os.environ, TZ="XYZ-05:30"))  # 5 and a half hours ahead of UTC
         time.tzset()
+        earliest = int(time.time() + 5.5 * 3600)
         answer = json.loads(self.ask("POST", "/").content)["time"]
-        now = time.time() + 5.5 * 3600
-        allowed = [time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now - age)) for age in range(5)]
-        self.assertIn(answer, allowed)
+        latest = int(time.time() + 5.5 * 3600)
+        self.assertIn(answer, [time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
+                               for second in range(earliest, latest + 1)])
+
+    def test_options_names_the_methods(self):
+        for target in ("*", "/", "/nope"):
+            with self.subTest(target=target):
+                answer = self.exchange(request("OPTIONS", target))
+                self.assertTrue(answer.startswith(b"HTTP/1.1 204 No Content\r\n"))
+                self.assertIn(b"\r\nAllow: GET, HEAD, POST, OPTIONS\r\n", answer)
+                self.assertNotIn(b"Content-Length", answer)
+
+
+class Heads(LiveServer):
+    def test_an_answer_says_when_what_and_how_long_but_not_which_python(self):
+        for raw in (GET, b"GET /nope HTTP/1.1\r\nHost: a\r\n\r\n", b"nonsense\r\n",
+                    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+                    b"GET /files/hello.txt HTTP/1.1\r\nHost: a\r\n\r\n"):
+            with self.subTest(raw=raw):
+                head, _, body = self.exchange(raw).partition(b"\r\n\r\n")
+                self.assertRegex(head, rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT(\r\n|$)")
+                self.assertRegex(head, rb"\r\nContent-Type: [a-z]+/")
+                self.assertRegex(head, rb"\r\nContent-Length: %d(\r\n|$)" % len(body))
+                self.assertIn(b"\r\nServer: SidhHTTP/1.0 (mini web framework)\r\n", head)
+                self.assertNotIn(b"python", head.lower())
+
+    def test_the_length_is_left_out_or_0_where_there_is_no_body(self):
+        for status, length in [(204, None), (205, b"0"), (304, None), (200, b"10"), (203, b"10"),
+                               (206, b"10"), (303, b"10"), (305, b"10")]:
+            for method in ("GET", "HEAD"):
+                with self.subTest(status=status, method=method), mock.patch.dict(main.ROUTES):
+                    add_route("/silent", (status, "text/plain", "never sent"))
+                    raw = request(method, "/silent").replace(b"Connection: close\r\n", b"")
+                    first, second = self.exchange(raw + GET).split(b"HTTP/1.1 200 OK\r\n")[-2:]
+                    found = re.search(rb"\r\nContent-Length: (.*)\r\n", b"\r\n" + first)
+                    self.assertEqual(found and found[1], length)
+                    self.assertEqual(first.endswith(b"never sent"),
+                                     length == b"10" and method == "GET")
+                    self.assertTrue(second.endswith(b"\r\n\r\n<h1>Hello World</h1>"))
+
+    def test_an_answer_leaves_in_one_packet(self):
+        for target, end in (b"/", b"</h1>"), (b"/home", b"</html>\n"), (b"/nope", b"\n"):
+            with self.subTest(target=target), self.connect() as client:
+                client.sendall(GET.replace(b" / ", b" " + target + b" "))
+                first = client.recv(65536)
+                head, _, body = first.partition(b"\r\n\r\n")
+                self.assertIn(b"Content-Length: %d" % len(body), head)
+                self.assertTrue(first.endswith(end))
+
+    def test_an_answer_is_sent_at_once_and_its_writes_are_gathered(self):
+        self.assertIs(main.SidhHTTP.disable_nagle_algorithm, True)
+        self.assertGreater(main.SidhHTTP.wbufsize, 4096)
 
 
 class Downloads(LiveServer):
@@ -181,7 +325,8 @@ class Downloads(LiveServer):
         folder = self.make_folder()
         self.set_config(FILE_DIR=folder)
         for name, content in [("all.bin", bytes(range(256)) * 999), ("empty.txt", b""),
-                              ("lines.txt", b"a\r\nb\nc\x1a\r"), ("日本.svg", b"<svg/>")]:
+                              ("one.txt", b"1"), ("lines.txt", b"a\r\nb\nc\x1a\r"),
+                              ("日本.svg", b"<svg/>")]:
             with self.subTest(name=name):
                 with open(os.path.join(folder, name), "wb") as file:
                     file.write(content)
@@ -192,14 +337,22 @@ class Downloads(LiveServer):
                 for header, value in utils.download_headers(name).items():
                     self.assertEqual(response.headers[header], value)
 
+    def test_the_connection_stays_usable(self):
+        raw = b"GET /files/hello.txt HTTP/1.1\r\nHost: a\r\n\r\n" * 2 + request("GET", "/")
+        with open(os.path.join(config.FILE_DIR, "hello.txt"), "rb") as file:
+            content = file.read()
+        answer = self.exchange(raw)
+        self.assertEqual(answer.count(b"\r\n\r\n" + content + b"HTTP/1.1 200 OK"), 2)
+        self.assertTrue(answer.endswith(b"<h1>Hello World</h1>"))
+
     def test_a_large_file_is_never_in_memory_whole(self):
-        folder = self.make_folder()
-        self.set_config(FILE_DIR=folder)
-        make_large_file(folder, 20 * MEGABYTE)
+        self.make_large_file(20 * MEGABYTE)
+        with open(os.path.join(config.FILE_DIR, "large.bin"), "ab") as file:
+            file.write(b"end")
         client = self.connect()
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
-        client.sendall(b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        client.sendall(request("GET", "/files/large.bin"))
         received, buffer = 0, bytearray(65536)
         for count in iter(lambda: client.recv_into(buffer), 0):
             received += count
@@ -209,53 +362,59 @@ class Downloads(LiveServer):
         self.assertLess(tracemalloc.get_traced_memory()[1], 4 * MEGABYTE)
 
     def test_a_file_that_cannot_be_opened_is_404(self):
-        with mock.patch("main.open", side_effect=PermissionError, create=True):
+        with mock.patch("utils.open", side_effect=PermissionError, create=True):
             self.assertEqual(self.get("/files/hello.txt").status, 404)
 
-    def test_a_file_that_is_gone_by_now_is_404(self):
-        with mock.patch("main.find_download", return_value=None):
-            self.assertEqual(self.get("/files/hello.txt").status, 404)
+    def test_a_file_that_cannot_be_opened_now_is_503_and_the_console_says_why(self):
+        trouble = OSError(errno.EMFILE, "Too many open files")
+        with mock.patch("utils.open", side_effect=trouble, create=True):
+            response = self.get("/files/hello.txt")
+        self.assertEqual((response.status, response.reason), (503, "Service Unavailable"))
+        self.assertIn("The server cannot do this at the moment: try again later.",
+                      text_of(response.content))
+        self.assertRegex(self.console.getvalue(), r"cannot open 'hello\.txt': .*Too many open files\n")
+        self.assertNotIn("Traceback", self.console.getvalue())
 
-    def test_an_empty_file_that_grows_meanwhile_is_sent_empty(self):
-        folder = self.make_folder(["grows.txt"])
-        self.set_config(FILE_DIR=folder)
-        before, after = iter([os.stat_result([0] * 10)]), os.fstat
-        with mock.patch("os.fstat", side_effect=lambda file: next(before, None) or after(file)):
-            raw = self.exchange(b"GET /files/grows.txt HTTP/1.1\r\nHost: x\r\n\r\n")
-        self.assertTrue(raw.endswith(b"\r\n\r\n"), raw)
+    def send_with_size_off_by(self, difference):
+        """Return the answer to a download of 10 bytes, whose size has changed meanwhile."""
+        self.set_config(FILE_DIR=self.make_folder(["ten"]))
+        with open(os.path.join(config.FILE_DIR, "ten"), "wb") as file:
+            file.write(b"0123456789")
+        true_size = os.fstat
 
-    def test_a_file_that_shrinks_ends_the_connection(self):
-        self.set_config(FILE_DIR=self.make_folder())
-        make_large_file(config.FILE_DIR, 60 * MEGABYTE)
-        client = self.connect()
-        client.sendall(b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-        self.assertIn(b" 200 ", client.recv(20))
-        os.truncate(os.path.join(config.FILE_DIR, "large.bin"), 100)
-        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        self.assertNotIn(b"Hello World", receive_all(client)[-1000:])
+        def size_before(descriptor):
+            return mock.Mock(st_size=true_size(descriptor).st_size + difference)
 
-    def test_no_target_leads_out_of_the_folder(self):
-        base = self.make_folder(["files/a.txt", "files/sub/b.txt", "secret.txt",
-                                 "files-private/secret.txt"])
+        with mock.patch("main.os.fstat", size_before):
+            return self.exchange(b"GET /files/ten HTTP/1.1\r\nHost: a\r\n\r\n" + GET)
+
+    def test_a_file_that_grows_meanwhile_is_sent_as_long_as_it_was_said_to_be(self):
+        answer = self.send_with_size_off_by(-3)
+        self.assertIn(b"\r\n\r\n0123456HTTP/1.1 200 OK", answer)
+        self.assertTrue(answer.endswith(b"<h1>Hello World</h1>"))
+        answer = self.send_with_size_off_by(-10)
+        self.assertIn(b"Content-Length: 0\r\n", answer)
+        self.assertNotIn(b"0123", answer)
+        self.assertTrue(answer.endswith(b"<h1>Hello World</h1>"))
+
+    def test_a_file_that_shrinks_meanwhile_ends_the_connection(self):
+        answer = self.send_with_size_off_by(1)
+        self.assertIn(b"Content-Length: 11\r\n", answer)
+        self.assertTrue(answer.endswith(b"\r\n\r\n0123456789"), answer)
+
+    def test_no_way_leads_out_of_the_folder(self):
+        base = self.make_folder(["files/a.txt", "files/sub/in.txt", "files-private/secret.txt"])
         self.set_config(FILE_DIR=os.path.join(base, "files"))
-        absolute = os.path.join(base, "secret.txt").replace(os.sep, "/")
-        for target in [
-            "/files/../secret.txt", "/files/./../secret.txt", "/files//../secret.txt",
-            "/files/sub/../../secret.txt", "/files/a.txt/../../secret.txt",
-            "/files/..%2fsecret.txt", "/files/%2e%2e/secret.txt", "/files/%2E%2E%2Fsecret.txt",
-            "/files/%252e%252e%252fsecret.txt", "/files/..%252fsecret.txt",
-            "/files/..\\secret.txt", "/files/..%5csecret.txt", "/files/..%c0%afsecret.txt",
-            "/files/../secret.txt%00", "/files/..%2fsecret.txt%00.txt", "/files/a.txt%00",
-            "/files/%00", "/files/" + absolute, "/files/" + quote(absolute, safe=""),
-            "/files/file://" + absolute, "//files/../secret.txt", absolute,
-            "/files/../files-private/secret.txt", "/files/..%2ffiles-private%2fsecret.txt",
-            "/files-private/secret.txt", "/files/-private/secret.txt",
-            "/../secret.txt", "/home/../../secret.txt", "../secret.txt", "http://x/files/../secret.txt",
-        ]:
+        secret = os.path.join(base, "files-private", "secret.txt")
+        for target in ["/files/../files-private/secret.txt", "/files/%2e%2e/files-private/secret.txt",
+                       "/files/..%2ffiles-private%2fsecret.txt", "/files/..%5cfiles-private%5csecret.txt",
+                       "/files/" + secret, "/files/" + quote(secret, safe=""), "/files//" + secret,
+                       "/files/%252e%252e/secret.txt", "/files/sub%2fin.txt", "/files/a.txt%00",
+                       "/files/a.txt%00.png", "/files/a.txt/", "/files/.", "/files/..", "/files/sub",
+                       "//files/a.txt", "/FILES/a.txt", "/./files/a.txt", "/files/%00"]:
             with self.subTest(target=target):
-                raw = self.exchange(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-                                    % target.encode())
-                self.assertRegex(raw, rb"\AHTTP/1\.[01] (400|404) ")
+                raw = self.exchange(request("GET", target))
+                self.assertRegex(raw, rb"\AHTTP/1\.1 (400|404) ")
                 self.assertNotIn(b"content of", raw)
 
 
@@ -264,6 +423,7 @@ class Handlers(LiveServer):
         for response, content_type, content in [
             ((200, "text/plain", "é"), "text/plain; charset=utf-8", b"\xc3\xa9"),
             ((201, "image/gif", b"\x00\xff"), "image/gif", b"\x00\xff"),
+            ((200, "text/html", utils.Html("<b>")), "text/html; charset=utf-8", b"<b>"),
         ]:
             with self.subTest(response=response), mock.patch.dict(main.ROUTES):
                 add_route("/body", response)
@@ -273,60 +433,139 @@ class Handlers(LiveServer):
                 self.assertEqual(answer.headers["Content-Length"], str(len(content)))
                 self.assertEqual(answer.content, content)
 
-    def test_a_handler_that_raises_is_a_500_without_details(self):
+    def test_whatever_a_handler_raises_is_a_500_without_details(self):
         for error in (ZeroDivisionError("private"), OSError("private"), SystemExit("private"),
-                      ConnectionResetError("private"), UnicodeError("private")):
+                      ConnectionResetError("private"), UnicodeError("private"),
+                      TimeoutError("private"), utils.Refusal(400, "private"),
+                      asyncio.CancelledError("private"), GeneratorExit("private"),
+                      KeyboardInterrupt("private"), BaseException("private")):
             with self.subTest(error=error), mock.patch.dict(main.ROUTES):
-                @route("/raises")
-                def raises(request):
-                    raise error
-
-                response = self.get("/raises")
-                self.assertEqual(response.status, 500)
-                self.assertEqual(response.content, b"500 Internal Server Error\n")
-                self.assertEqual(self.get("/").status, 200)
+                route("/raises")(mock.Mock(side_effect=error))
+                answer = self.exchange(GET.replace(b" / ", b" /raises ") + GET)
+                self.assertRegex(answer, rb"\AHTTP/1\.1 500 Internal Server Error\r\n")
+                self.assertNotIn(b"private", answer)
+                self.assertTrue(answer.endswith(b"<h1>Hello World</h1>"))
+                self.assertIn("private", self.console.getvalue())
+                self.console.truncate(self.console.seek(0))
 
     def test_a_handler_that_raises_leaves_its_traceback_on_the_console(self):
         @route("/raises")
         def raises(request):
-            raise KeyError("the culprit")
+            raise KeyError("the culprit\x1b[31m")
 
         self.get("/raises")
-        self.assertIn("Traceback", self.console.getvalue())
+        self.assertRegex(self.console.getvalue(), r"\ATraceback \(most recent call last\):\n")
         self.assertIn("in raises", self.console.getvalue())
-        self.assertIn("KeyError: 'the culprit'", self.console.getvalue())
+        self.assertRegex(self.console.getvalue(), r"KeyError: 'the culprit\\x1b\[31m'\n\S+ - - \[")
 
-    def test_no_response_is_a_500_and_one_line_says_what_was_expected(self):
-        for response in ("<h1>Hi</h1>", (200, "text/html"), [200, "text/html", "x"], None,
-                         (200, "text/html", None), ("200", "text/html", "x"), (True, "text/html", "x"),
-                         (99, "text/html", "x"), (200, "text/html\r\nX-Evil: 1", "x")):
+    def test_control_characters_of_a_handler_never_reach_the_terminal(self):
+        @route("/raises")
+        def raises(request):
+            raise ValueError("\x1b[31m red \x07\x9b")
+
+        self.get("/raises")
+        self.assertIn(r"\x1b[31m red \x07\x9b", self.console.getvalue())
+        self.assertNotRegex(self.console.getvalue(), "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+    def test_what_the_connection_has_is_not_there_for_a_handler(self):
+        for use in (lambda request: request.send_error(404),
+                    lambda request: request.send_header("X", "y"),
+                    lambda request: request.rfile.read(5)):
+            with self.subTest(), mock.patch.dict(main.ROUTES):
+                route("/tries")(use)
+                answer = self.exchange(GET.replace(b" / ", b" /tries ") + GET)
+                statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answer)
+                self.assertEqual(statuses, [b"500", b"200"])
+                self.assertIn("AttributeError: 'Request' object has no attribute",
+                              self.console.getvalue())
+                self.assertTrue(answer.startswith(b"HTTP/1.1 500 "))
+
+    def test_what_is_no_response_is_a_500_and_one_line_says_why(self):
+        for response, why in [
+            ("<h1>Hi</h1>", "response is '<h1>Hi</h1>', not"), (None, "response is None, not"),
+            ((200, "text/html", None), "body is None, not"),
+            (("200", "text/html", "x"), "status is '200', not a number from 200 to 599"),
+            ((200, "text/html\r\nX-Evil: 1", "x"), r"content type is 'text/html\r\nX-Evil: 1', not"),
+            ((200, "text/html; charset=iso-8859-1", "é"), "for another charset, return bytes"),
+        ]:
             with self.subTest(response=response), mock.patch.dict(main.ROUTES):
                 add_route("/promise", response)
-                raw = self.exchange(b"GET /promise HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                self.assertRegex(raw, rb"\AHTTP/1\.[01] 500 ")
-                self.assertEqual(len(re.findall(rb"^HTTP/", raw, re.MULTILINE)), 1)
-                self.assertTrue(raw.endswith(b"\r\n\r\n500 Internal Server Error\n"))
-                self.assertNotIn(b"X-Evil", raw)
-                line, = [line for line in self.console.getvalue().splitlines() if "as_promised" in line]
-                self.assertIn(repr(response), line.replace("\\\\", "\\"))  # the log doubles backslashes
-                self.assertIn("not " + router.CONTRACT, line)
+                answer = self.exchange(GET.replace(b" / ", b" /promise ") + GET)
+                self.assertEqual(re.findall(rb"^HTTP/1\.1 (\d+)", answer, re.MULTILINE),
+                                 [b"500", b"200"])
+                self.assertNotIn(b"X-Evil", answer)
+                line = self.console.getvalue().splitlines()[0]
+                self.assertRegex(line, r"\A127\.0\.0\.1 - - \[.*\] as_promised: ")
+                self.assertIn(why, line)
                 self.assertNotIn("Traceback", self.console.getvalue())
-                self.assertEqual(self.get("/").status, 200)
                 self.console.truncate(self.console.seek(0))
 
-    def test_what_a_handler_returned_is_cut_to_one_sane_line(self):
-        add_route("/promise", "<p>" * MEGABYTE)
-        self.get("/promise")
+    def test_a_handler_without_a_name_is_named_all_the_same(self):
+        route("/nameless")(functools.partial(lambda value, request: value, "wrong"))
+        self.assertEqual(self.get("/nameless").status, 500)
+        self.assertRegex(self.console.getvalue(), r"functools\.partial.*: response is 'wrong', not")
+
+    def test_text_that_utf8_cannot_hold_is_a_500(self):
+        add_route("/surrogate", (200, "text/plain", "\ud800"))
+        self.assertEqual(self.get("/surrogate").status, 500)
+        self.assertIn("surrogates not allowed", self.console.getvalue())
+
+
+class Log(LiveServer):
+    LINE = r'\A127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d\] %s\n\Z'
+
+    def test_each_request_is_a_line_with_its_status(self):
+        for raw, what in [
+            (request("GET", "/home?x=1"), r'"GET /home\?x=1 HTTP/1\.1" 200 -'),
+            (request("PUT", "/"), r'"PUT / HTTP/1\.1" 501 -'),
+            (b"nonsense\r\n", r'"nonsense" 400 -'),
+            (b"GET /\x1b[31m\x07\x9b\r HTTP/1.1\r\n", r'"GET /\\x1b\[31m\\x07\\x9b\\x0d HTTP/1\.1" 400 -'),
+        ]:
+            with self.subTest(raw=raw):
+                self.exchange(raw)
+                self.assertRegex(self.console.getvalue(), self.LINE % what)
+                self.console.truncate(self.console.seek(0))
+
+    def test_a_long_line_is_cut(self):
+        for length, shown in [(199, 199), (200, 200), (201, 200), (60000, 200)]:
+            with self.subTest(length=length):
+                path = "/" + "a" * (length - len("GET / HTTP/1.1"))
+                self.exchange(request("GET", path))
+                line = f"GET {path} HTTP/1.1"
+                cut = line[:shown] + ("..." if shown < length else "")
+                self.assertRegex(self.console.getvalue(), self.LINE % f'"{re.escape(cut)}" 404 -')
+                self.console.truncate(self.console.seek(0))
+        self.exchange(b"\x1b" * 70000)
         self.assertLess(len(self.console.getvalue()), 1000)
 
+    def test_a_line_break_in_a_message_does_not_start_a_line(self):
+        connection = object.__new__(main.SidhHTTP)
+        connection.client_address = ("127.0.0.1", 1)
+        connection.log_error("%s", "one\ntwo")
+        self.assertRegex(self.console.getvalue(), self.LINE % r"one\\ntwo")
 
     def test_a_bug_in_the_server_is_one_line_that_says_where(self):
-        before = set(threading.enumerate())
-        with mock.patch.object(main, "prepare", return_value=(200, "text/plain")):
-            self.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            for thread in set(threading.enumerate()) - before:
-                thread.join(5)
-        self.assertRegex(self.console.getvalue(), r"\Aconnection dropped: ValueError.*main\.py.*\n\Z")
+        for error in (ValueError("wrong"), FileNotFoundError("data.txt"), OSError("disk")):
+            with self.subTest(error=error):
+                with mock.patch.object(main.SidhHTTP, "do_POST", lambda self, error=error: fail(error)):
+                    self.assertEqual(self.exchange(request("POST", "/")), b"")
+                    self.await_threads()
+                self.assertRegex(self.console.getvalue(), r"\Aconnection dropped: "
+                                 r".*(wrong|data\.txt|disk).*test_main\.py, line \d+ in fail.*\n\Z")
+                self.console.truncate(self.console.seek(0))
+
+    def test_a_client_that_went_away_or_fell_silent_is_not_mentioned(self):
+        for error in (ConnectionResetError(), BrokenPipeError(), TimeoutError(), main.socket.timeout()):
+            with self.subTest(error=error):
+                with mock.patch.object(main.SidhHTTP, "do_POST", lambda self, error=error: fail(error)):
+                    self.exchange(request("POST", "/"))
+                    self.await_threads()
+                self.assertEqual(self.console.getvalue(), "")
+
+
+def fail(error):
+    """Raise this error."""
+    raise error
 
 
 class ManyClients(LiveServer):
@@ -341,243 +580,23 @@ class ManyClients(LiveServer):
         slow.sendall(b"x\r\nConnection: close\r\n\r\n")
         self.assertTrue(receive_all(slow).endswith(b"<h1>Hello World</h1>"))
 
-    def start_large_download(self):
-        """Return a client that got the first bytes of a large file and has stopped reading."""
-        self.set_config(FILE_DIR=self.make_folder())
-        make_large_file(config.FILE_DIR, 20 * MEGABYTE)
-        client = self.connect()
-        client.sendall(b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-        self.assertIn(b" 200 ", client.recv(20))
-        return client
+    def test_a_handler_that_waits_blocks_nobody(self):
+        may_go_on = threading.Event()
+
+        @route("/waits")
+        def waits(request):
+            may_go_on.wait()
+            return 200, "text/plain", "waited"
+
+        with self.connect() as client:
+            client.sendall(request("GET", "/waits"))
+            self.assertEqual(self.get("/").status, 200)
+            may_go_on.set()
+            self.assertTrue(receive_all(client).endswith(b"waited"))
 
     def test_a_client_that_stops_reading_blocks_nobody(self):
-        self.start_large_download()
-        self.assertEqual(self.get("/").status, 200)
-
-    def test_a_client_that_goes_away_leaves_nothing_on_the_console(self):
-        before = set(threading.enumerate())
-        client = self.start_large_download()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.close()  # sends a reset
-        for thread in set(threading.enumerate()) - before:
-            thread.join(5)
-        self.assertEqual(len(self.console.getvalue().splitlines()), 1, self.console.getvalue())
-        self.assertIn("large.bin", self.console.getvalue())
-
-
-class Program(unittest.TestCase):
-    """Runs main.py as a process of its own, whose output goes through pipes."""
-
-    def start(self, *command, to=None, **variables):
-        """Start main.py, or another Python command, in a folder that is not the project's.
-
-        Its output goes through pipes, or both streams go into the file `to`.
-        """
-        others = {name: value for name, value in os.environ.items()
-                  if not name.startswith(("MINI_", "PYTHONUNBUFFERED"))}
-        process = subprocess.Popen(
-            [sys.executable, *(command or [os.path.join(PROJECT, "main.py")])],
-            cwd=tempfile.gettempdir(), env={**others, **variables}, text=True, stdin=subprocess.DEVNULL,
-            stdout=to or subprocess.PIPE, stderr=to or subprocess.PIPE)
-        self.addCleanup(process.__exit__, None, None, None)  # waits, and closes the pipes
-        self.addCleanup(process.kill)
-        watch = threading.Timer(10, process.kill)
-        watch.start()
-        self.addCleanup(watch.cancel)
-        return process
-
-    def read_address(self, process):
-        """Return the (host, port) that the program says it listens on; the routes are read too."""
-        line = process.stdout.readline()
-        self.assertRegex(line, r"\Aserver running on http://[\d.]+:\d+ \(Ctrl\+C stops it\)\n\Z")
-        self.assertRegex(process.stdout.readline(), r"\Aroutes: / /files/ /home( .*)?\n\Z")
-        self.assertIsNone(process.poll())
-        url = urlsplit(line.split()[3])
-        return url.hostname, url.port
-
-
-class Start(Program):
-    def get_home(self, host, port):
-        """Return the body of GET /home there."""
-        connection = http.client.HTTPConnection(host, port, timeout=5)
-        self.addCleanup(connection.close)
-        connection.request("GET", "/home")
-        return connection.getresponse().read()
-
-    def assert_fails(self, process, value, setting):
-        """Assert that the program ends with one line on stderr that has both words."""
-        stdout, stderr = process.communicate(timeout=10)
-        self.assertEqual(stdout, "")
-        self.assertRegex(stderr, r"\Acannot listen on [^\n]+\n\Z")
-        self.assertIn(value, stderr)
-        self.assertIn(setting, stderr)
-        self.assertGreater(process.returncode, 0)
-
-    def test_from_any_folder_it_prints_its_address_at_once_and_answers_there(self):
-        host, port = self.read_address(self.start(MINI_PORT="0"))
-        self.assertEqual(host, "127.0.0.1")
-        self.assertIn(b"</html>", self.get_home(host, port))
-
-    def test_on_all_networks_it_prints_an_address_that_a_browser_can_open(self):
-        host, port = self.read_address(self.start(MINI_PORT="0", MINI_HOST="0.0.0.0"))
-        self.assertNotEqual(host, "0.0.0.0")
-        self.assertIn(b"</html>", self.get_home(host, port))
-
-    def test_a_start_that_fails_says_why_in_one_sentence(self):
-        taken = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(taken.close)
-        port = str(taken.getsockname()[1])
-        # (settings, what the message names, what it says to change)
-        table = [
-            ({"MINI_PORT": port}, port, "MINI_PORT"),
-            ({"MINI_PORT": "abc"}, "abc", "MINI_PORT"),
-            ({"MINI_PORT": "70000"}, "70000", "MINI_PORT"),
-            ({"MINI_PORT": "99999999999"}, "99999999999", "MINI_PORT"),
-            ({"MINI_PORT": "-1"}, "-1", "MINI_PORT"),
-            ({"MINI_PORT": "0", "MINI_HOST": "no.such.host.invalid"}, "no.such.host.invalid", "MINI_HOST"),
-            ({"MINI_PORT": "0", "MINI_HOST": "a..b"}, "a..b", "MINI_HOST"),
-            ({"MINI_PORT": "0", "MINI_HOST": "é..b"}, "..b", "MINI_HOST"),
-            ({"MINI_PORT": "0", "MINI_HOST": "203.0.113.1"}, "203.0.113.1", "MINI_HOST"),
-        ]
-        started = [self.start(**settings) for settings, _, _ in table]  # all at once, to save time
-        for (settings, value, setting), process in zip(table, started):
-            with self.subTest(**settings):
-                self.assert_fails(process, value, setting)
-
-    def test_a_port_that_needs_rights_is_named(self):
-        try:
-            socket.create_server(("127.0.0.1", 80)).close()
-            self.skipTest("this user may listen on port 80")
-        except PermissionError:
-            self.assert_fails(self.start(MINI_PORT="80"), "80", "MINI_PORT")
-        except OSError as error:
-            self.skipTest(f"port 80 cannot be tried: {error}")
-
-    def test_a_refused_port_is_named_with_ports_that_work(self):
-        self.addCleanup(setattr, config, "PORT", config.PORT)
-        config.PORT = 80
-        with mock.patch("socket.socket.bind", side_effect=PermissionError(errno.EACCES, "no")):
-            with self.assertRaisesRegex(SystemExit, ":80: .* MINI_PORT .* 1024 to 65535"):
-                main.main()
-
-    def test_it_starts_without_a_reverse_dns_lookup(self):
-        with mock.patch("socket.getfqdn", side_effect=AssertionError("looked up")):
-            main.Server(("127.0.0.1", 0), main.SidhHTTP).server_close()
-
-    def test_a_route_that_the_console_cannot_show_is_printed_in_escapes(self):
-        process = self.start("-c", f"""import sys
-sys.path.insert(0, {PROJECT!r})
-import main
-main.ROUTES["/\u65e5"] = None
-main.main()""", MINI_PORT="0", PYTHONIOENCODING="ascii")
-        process.stdout.readline()
-        self.assertIn("/%E6%97%A5", process.stdout.readline())
-
-    def test_importing_the_modules_prints_nothing_and_opens_no_socket(self):
-        code = f"""import sys
-sys.path.insert(0, {PROJECT!r})
-sys.addaudithook(lambda event, args: event.startswith("socket.") and print(event))
-import config, router, utils, routes, main"""
-        process = self.start("-c", code)
-        self.assertEqual(process.communicate(timeout=10), ("", ""))
-        self.assertEqual(process.returncode, 0)
-
-
-@unittest.skipUnless(os.name == "posix", "Windows has no signals that end one program politely")
-class Stop(Program):
-    def setUp(self):
-        # A program inherits an ignored SIGINT, say from a shell that runs the tests with "&".
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        self.addCleanup(signal.signal, signal.SIGINT, before)
-
-    def assert_ends(self, process, signal_number):
-        """Assert that the signal ends the program in 2 seconds, with its last line and no other."""
-        process.send_signal(signal_number)
-        self.assertEqual(process.wait(2), 0)
-        self.assertEqual(process.stdout.read(), "server closed...\n")
-        return process.stderr.read()
-
-    def test_ctrl_c_and_sigterm_end_it_quietly(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with self.subTest(number.name):
-                process = self.start(MINI_PORT="0")
-                self.read_address(process)
-                self.assertEqual(self.assert_ends(process, number), "")
-
-    def test_clients_do_not_keep_it_from_ending(self):
-        with tempfile.TemporaryDirectory() as folder:
-            make_large_file(folder, 20 * MEGABYTE)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                with self.subTest(number.name):
-                    process = self.start("-c", f"""import sys
-sys.path.insert(0, {PROJECT!r})
-import config, main
-config.FILE_DIR = {folder!r}
-main.main()""", MINI_PORT="0")
-                    address = self.read_address(process)
-                    with socket.create_connection(address, 5), socket.create_connection(address, 5) as busy:
-                        busy.sendall(b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-                        self.assertIn(b" 200 ", busy.recv(20))  # and then it stops reading
-                        self.assertNotIn("Traceback", self.assert_ends(process, number))
-
-    def test_a_second_ctrl_c_changes_nothing(self):
-        for _ in range(3):
-            process = self.start(MINI_PORT="0")
-            self.read_address(process)
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.003)
-            process.send_signal(signal.SIGTERM)
-            self.assert_ends(process, signal.SIGINT)
-
-    def test_nothing_follows_the_last_line_under_load(self):
-        with tempfile.TemporaryFile("w+") as output:
-            process = self.start(MINI_PORT="0", to=output)
-            while not (found := self.read_all(output).partition("routes")[0]):
-                time.sleep(0.01)
-            port = int(re.search(r":(\d+) ", found)[1])
-            clients = [threading.Thread(target=self.hammer, args=(port,)) for _ in range(8)]
-            for client in clients:
-                client.start()
-            time.sleep(0.3)
-            process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(2), 0)
-            for client in clients:
-                client.join()
-            self.assertEqual(self.read_all(output).splitlines()[-1], "server closed...")
-            self.assertIn('"GET / HTTP/1.1" 200', self.read_all(output))
-
-    def test_the_log_is_silent_after_the_last_line(self):
-        process = self.start("-c", f"""import sys, threading, time
-sys.path.insert(0, {PROJECT!r})
-import main
-main.Server.serve_forever = lambda self: main.signal.raise_signal(main.signal.SIGINT)
-main.main()
-late = object.__new__(main.SidhHTTP)
-late.client_address = "client", 1
-threading.Thread(target=late.log_message, args=["late"], daemon=True).start()
-time.sleep(0.1)""", MINI_PORT="0")
-        stdout, stderr = process.communicate(timeout=10)
-        self.assertTrue(stdout.endswith("server closed...\n"))
-        self.assertEqual(stderr, "")
-
-    def hammer(self, port):
-        """Ask without a pause until the server is gone."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as client:
-            while True:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                if not client.recv(65536):
-                    return
-
-    def read_all(self, file):
-        """Return what the program has written into the file so far."""
-        file.seek(0)
-        return file.read()
-
-    def test_its_port_is_free_again_at_once(self):
-        process = self.start(MINI_PORT="0")
-        host, port = self.read_address(process)
-        with socket.create_connection((host, port), 5) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            receive_all(client)  # until the server, first to close, has a connection in TIME_WAIT
-        self.assert_ends(process, signal.SIGTERM)
-        self.read_address(self.start(MINI_PORT=str(port)))
+        self.make_large_file(20 * MEGABYTE)
+        with self.connect() as client:
+            client.sendall(b"GET /files/large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertIn(b" 200 ", client.recv(20))
+            self.assertEqual(self.get("/").status, 200)

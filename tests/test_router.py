@@ -1,30 +1,58 @@
-"""What @route registers, what it refuses, and what counts as a response."""
+"""router.py: what @route registers and refuses, and what counts as a response."""
+import functools
 import unittest
+from http import HTTPStatus
 from unittest import mock
 
 import router
+from tests.support import make_request
 
-# (what a handler returned, what is sent)
+# (what a handler returned, the status, content type and body that are sent)
 RESPONSES = [
     ((200, "text/html", "<p>é</p>"), (200, "text/html; charset=utf-8", b"<p>\xc3\xa9</p>")),
     ((200, "TEXT/plain", "x"), (200, "TEXT/plain; charset=utf-8", b"x")),
-    ((200, "text/plain; charset=utf-8", "x"), (200, "text/plain; charset=utf-8", b"x")),
-    ((200, "text/plain; Charset=us-ascii", "x"), (200, "text/plain; Charset=us-ascii", b"x")),
+    ((200, "text/plain; charset=utf-8", "é"), (200, "text/plain; charset=utf-8", b"\xc3\xa9")),
+    ((200, 'text/plain;Charset="UTF-8"', "x"), (200, 'text/plain;Charset="UTF-8"', b"x")),
+    ((200, "text/plain; charset=utf8; x=y", "x"), (200, "text/plain; charset=utf8; x=y", b"x")),
+    ((200, "text/x; charsets=7", "x"), (200, "text/x; charsets=7; charset=utf-8", b"x")),
+    ((200, "text/plain; charset=us-ascii", b"x"), (200, "text/plain; charset=us-ascii", b"x")),
     ((200, "application/json", '"é"'), (200, "application/json", b'"\xc3\xa9"')),
+    ((200, "application/vnd.a+b-c_d", ""), (200, "application/vnd.a+b-c_d", b"")),
     ((200, "text/csv", b"\xff"), (200, "text/csv", b"\xff")),
-    ((404, "image/png", b""), (404, "image/png", b"")),
+    ((HTTPStatus.NOT_FOUND, "image/png", b""), (404, "image/png", b"")),
     ((599, "text/css", ""), (599, "text/css; charset=utf-8", b"")),
 ]
 
-NO_RESPONSES = [
-    None, "<h1>Hello</h1>", 200, (), (200, "text/html"), (200, "text/html", "x", "y"),
-    [200, "text/html", "x"],
-    (200, "text/html", None), (200, "text/html", 5), (200, "text/html", ["x"]),
-    (None, "text/html", "x"), ("200", "text/html", "x"), (200.0, "text/html", "x"),
-    (True, "text/html", "x"), (99, "text/html", "x"), (199, "text/html", "x"), (600, "text/html", "x"),
-    (200, None, "x"), (200, b"text/html", "x"), (200, "", "x"),
-    (200, "text/html\r\nX-Evil: 1", "x"), (200, "text/html\n", "x"), (200, "text/html\r", "x"),
-    (200, "text/é", "x"), (200, "text/\x00", "x"),
+# (what a handler returned, what is said about it)
+WRONG_RESPONSES = [
+    (None, "response is None, not a tuple"),
+    ("<h1>Hello</h1>", "response is '<h1>Hello</h1>', not a tuple (status, content type, body)"),
+    ([200, "text/html", "x"], "response is [200, 'text/html', 'x'], not a tuple"),
+    ((), "response has 0 items, not"),
+    ((200, "text/html"), "response has 2 items, not"),
+    ((200, "text/html", "x", {}, "y"), "response has 5 items, not"),
+    ((None, "text/html", "x"), "status is None, not a number from 200 to 599"),
+    (("200", "text/html", "x"), "status is '200', not a number from 200 to 599"),
+    ((200.0, "text/html", "x"), "status is 200.0, not"),
+    ((True, "text/html", "x"), "status is True, not"),
+    ((199, "text/html", "x"), "status is 199, not"),
+    ((600, "text/html", "x"), "status is 600, not"),
+    ((200, None, "x"), "content type is None, not text of the form 'text/html'"),
+    ((200, b"text/html", "x"), "content type is b'text/html', not"),
+    ((200, "", "x"), "content type is '', not"),
+    ((200, "html", "x"), "content type is 'html', not"),
+    ((200, "<h1>Hello</h1>", "text/html"), "content type is '<h1>Hello</h1>', not"),
+    ((200, "text/html\r\nX-Evil: 1", "x"), "content type is 'text/html\\r\\nX-Evil: 1', not"),
+    ((200, "text/html\n", "x"), "content type is 'text/html\\n', not"),
+    ((200, "text/html; x=\x1b", "x"), "content type is 'text/html; x=\\x1b', not"),
+    ((200, "text/é", "x"), "content type is 'text/é', not"),
+    ((200, "text/html", None), "body is None, not text (str) or bytes"),
+    ((200, "text/html", 5), "body is 5, not"),
+    ((200, "text/html", ["x"]), "body is ['x'], not"),
+    ((200, "text/html; charset=iso-8859-1", "é"), "return bytes"),
+    ((200, "text/html; charset=utf-8; charset=latin-1", "é"), "text is sent as UTF-8"),
+    ((200, "text/plain", "\ud800"), "body is not text that UTF-8 can hold: surrogates"),
+    ((200, 'text/html;x=y ; CHARSET="utf-16"', "é"), "text is sent as UTF-8"),
 ]
 
 
@@ -38,8 +66,10 @@ class Routes(unittest.TestCase):
         def about(request):
             return 200, "text/plain", "about"
 
-        self.assertIs(router.route("/about")(about), about)
-        self.assertEqual(router.ROUTES, {"/about": about})
+        for path in ("/", "/about", "/a b/ü%/", "/two\nlines"):
+            with self.subTest(path):
+                self.assertIs(router.route(path)(about), about)
+                self.assertIs(router.ROUTES[path], about)
 
     def test_a_second_handler_for_a_path_is_refused_and_both_are_named(self):
         def first(request):
@@ -51,12 +81,19 @@ class Routes(unittest.TestCase):
         router.route("/about")(first)
         with self.assertRaises(ValueError) as caught:
             router.route("/about")(second)
-        for word in ("'/about'", "first", "second", "already"):
-            self.assertIn(word, str(caught.exception))
+        self.assertEqual(str(caught.exception), "second: '/about' has the handler first already")
         self.assertIs(router.ROUTES["/about"], first)
 
+    def test_a_handler_without_a_name_is_shown_as_python_shows_it(self):
+        nameless = functools.partial(print)
+        router.route("/about")(nameless)
+        with self.assertRaises(ValueError) as caught:
+            router.route("/about")(nameless)
+        self.assertIn(repr(nameless), str(caught.exception))
+
     def test_a_path_that_no_request_can_have_is_refused_with_the_reason(self):
-        for path in ("about", "", " /about", "http://host/about", "/about?x=1", "/about#top", "/a\n?"):
+        for path in ("about", "", " /about", "http://host/about", "/about?x=1", "/about#top",
+                     "/a\n?", "/\ud800", None, b"/about"):
             with self.subTest(path=path):
                 with self.assertRaises(ValueError) as caught:
                     router.route(path)
@@ -70,13 +107,39 @@ class Routes(unittest.TestCase):
                 return 200, "text/plain", "x"
 
 
+class Requests(unittest.TestCase):
+    def test_a_request_has_the_six_attributes_that_the_readme_names(self):
+        self.assertEqual(router.Request._fields,
+                         ("method", "path", "query", "headers", "body", "client_address"))
+
+    def test_nothing_of_a_request_can_be_replaced_or_called(self):
+        request = make_request()
+        for name in ("path", "body", "anything"):
+            with self.subTest(name), self.assertRaises(AttributeError):
+                setattr(request, name, "x")
+        for name in ("send_error", "send_header", "rfile", "wfile", "connection"):
+            with self.subTest(name), self.assertRaises(AttributeError):
+                getattr(request, name)
+
+
 class Responses(unittest.TestCase):
     def test_a_response_is_made_ready_to_send(self):
         for response, expected in RESPONSES:
             with self.subTest(response=response):
-                self.assertEqual(router.prepare(response), expected)
+                ready = router.check_response(response)
+                self.assertEqual(ready[:3], expected)
+                self.assertIs(type(ready[0]), int)
 
-    def test_anything_else_is_no_response(self):
-        for response in NO_RESPONSES:
+    def test_of_anything_else_it_is_said_what_is_wrong(self):
+        for response, message in WRONG_RESPONSES:
             with self.subTest(response=response):
-                self.assertIsNone(router.prepare(response))
+                with self.assertRaises(router.WrongResponse) as caught:
+                    router.check_response(response)
+                self.assertIn(message, str(caught.exception))
+
+    def test_what_was_returned_is_cut_to_a_sane_length(self):
+        with self.assertRaises(router.WrongResponse) as caught:
+            router.check_response("<p>" * 1000000)
+        self.assertRegex(str(caught.exception), r"\Aresponse is '(<p>){33}, not ")
+
+

@@ -1,15 +1,23 @@
-"""Templates that escape, queries that decode, and files that are found only where they may be."""
+"""utils.py, first two parts: templates that escape, the console, files found only where they may be.
+
+Its third part, which reads requests, is tested in test_reading.py.
+"""
+import errno
 import html
+import io
 import os
 import re
+import sys
+import tempfile
+import threading
+import time
 import unittest
-from types import SimpleNamespace
 from unittest import mock
 from urllib.parse import unquote
 
 import config
 import utils
-from tests.support import ODD_NAMES, Sandbox
+from tests.support import ODD_NAMES, Sandbox, make_request
 
 NOT_FOUND = "<h1>Template Not Found</h1>"
 
@@ -22,8 +30,12 @@ OUTWARD_NAMES = ["../" + SECRET, "./../" + SECRET, "sub/../../" + SECRET, "..//"
 
 class Templates(Sandbox):
     def template(self, content, name="page.html"):
-        """Make a template with this content in a folder of its own."""
+        """Make a template with this content, the only one there is."""
         self.set_config(TEMPLATE_DIR=self.make_folder())
+        self.add_template(content, name)
+
+    def add_template(self, content, name):
+        """Make one more template."""
         with open(os.path.join(config.TEMPLATE_DIR, name), "wb") as file:
             file.write(content)
 
@@ -33,8 +45,7 @@ class Templates(Sandbox):
     def test_a_missing_template_is_named_in_one_line_on_the_console(self):
         utils.render_template("missing\n.html")
         expected = os.path.join(config.TEMPLATE_DIR, "missing\n.html")
-        self.assertIn(repr(expected), self.console.getvalue())
-        self.assertEqual(self.console.getvalue().count("\n"), 1)
+        self.assertEqual(self.console.getvalue(), f"template not found: {expected!r}\n")
 
     def test_without_values_the_file_comes_back_to_the_byte(self):
         content = "<p>$name $$ é\r\n${x}\n\r</p>".encode()
@@ -45,10 +56,39 @@ class Templates(Sandbox):
         self.template(b"$name is ${age}\r\n")
         self.assertEqual(utils.render_template("page.html", name="Ann", age=7), "Ann is 7\r\n")
 
+    def test_a_value_may_have_any_name(self):
+        for name in ("filename", "self", "path", "values"):
+            with self.subTest(name):
+                self.template(b"<$" + name.encode() + b">")
+                self.assertEqual(utils.render_template("page.html", **{name: "a"}), "<a>")
+
     def test_values_are_escaped(self):
         value = """<script>"&'"""
         self.template(b"<p title='$value'>")
-        self.assertEqual(utils.render_template("page.html", value=value), f"<p title='{html.escape(value)}'>")
+        self.assertEqual(utils.render_template("page.html", value=value),
+                         f"<p title='{html.escape(value)}'>")
+
+    def test_html_is_put_in_as_it_is_whoever_made_it(self):
+        class Markup:  # as MarkupSafe and Django have it
+            def __html__(self):
+                return "<i>theirs</i>"
+
+        self.template(b"$value")
+        for value, expected in [(utils.Html("<b>&</b>"), "<b>&</b>"), (Markup(), "<i>theirs</i>"),
+                                (utils.Html("<b>") + "</b>", "&lt;b&gt;&lt;/b&gt;")]:
+            with self.subTest(value=value):
+                self.assertEqual(utils.render_template("page.html", value=value), expected)
+
+    def test_a_template_can_be_a_value_in_another(self):
+        self.template(b"<ul>$rows</ul>")
+        self.add_template(b"<li>$name</li>", "row.html")
+        rows = "".join(utils.render_template("row.html", name=name) for name in ("a", "<b>"))
+        self.assertEqual(utils.render_template("page.html", rows=utils.Html(rows)),
+                         "<ul><li>a</li><li>&lt;b&gt;</li></ul>")
+        self.assertEqual(utils.render_template("page.html", rows=utils.render_template("row.html")),
+                         "<ul><li>$name</li></ul>")
+        self.assertEqual(utils.render_template("page.html", rows=utils.render_template("none.html")),
+                         f"<ul>{NOT_FOUND}</ul>")
 
     def test_a_name_inside_a_value_is_left_alone(self):
         self.template(b"$a $b")
@@ -56,18 +96,30 @@ class Templates(Sandbox):
 
     def test_unknown_words_and_stray_dollars_stay(self):
         content = "a[href$='.css'] { } let $el = `${price}` + '$5' + $(x) $"
-        self.template(content.encode() + b" $name")
-        self.assertEqual(utils.render_template("page.html", name="Ann"), content + " Ann")
+        self.template(content.encode() + b" $name $$")
+        self.assertEqual(utils.render_template("page.html", name="Ann"), content + " Ann $")
+
+    def test_the_mark_that_some_editors_write_first_is_left_out(self):
+        self.template("\ufeff<p>$name</p>\ufeff".encode())
+        self.assertEqual(utils.render_template("page.html"), "<p>$name</p>\ufeff")
+        self.assertEqual(utils.render_template("page.html", name="é"), "<p>é</p>\ufeff")
+
+    def test_a_template_that_is_not_utf8_is_named_with_the_reason(self):
+        self.template(b"<p>\xe9</p>")
+        with self.assertRaises(ValueError) as caught:
+            utils.render_template("page.html")
+        self.assertRegex(str(caught.exception),
+                         r"\Atemplate '.*page\.html' is not UTF-8: .* at byte 3\Z")
+        self.assertTrue(caught.exception.__suppress_context__)  # one short traceback, not two
 
     def test_a_template_may_lie_in_a_folder_below(self):
-        folder = self.make_folder(["sub/page.html"])
-        self.set_config(TEMPLATE_DIR=folder)
+        self.set_config(TEMPLATE_DIR=self.make_folder(["sub/page.html"]))
         self.assertEqual(utils.render_template("sub/page.html"), "content of sub/page.html")
 
     def test_a_name_that_leaves_the_folder_is_not_found(self):
         base = self.make_folder(["files/sub/in.txt", SECRET])
         self.set_config(TEMPLATE_DIR=os.path.join(base, "files"))
-        for name in OUTWARD_NAMES + [os.path.join(base, SECRET)]:
+        for name in [*OUTWARD_NAMES, os.path.join(base, SECRET)]:
             with self.subTest(name=name):
                 self.assertEqual(utils.render_template(name), NOT_FOUND)
 
@@ -80,20 +132,99 @@ class Templates(Sandbox):
 
 class Queries(unittest.TestCase):
     def test_query_params_gives_the_first_value_of_each_name_decoded(self):
-        for path, expected in [
-            ("/", {}),
-            ("/?", {}),
-            ("/?x=1", {"x": "1"}),
-            ("/?x=1&x=2&y=3", {"x": "1", "y": "3"}),
-            ("/?x=&y=2&z", {"x": "", "y": "2", "z": ""}),
-            ("/?x=&x=2", {"x": ""}),
-            ("/?q=a+b%20c%2Bd", {"q": "a b c+d"}),
-            ("/?q=%C3%A9%26%3D%2525", {"q": "é&=%25"}),
-            ("/?na%20me=1", {"na me": "1"}),
-            ("/?url=/a?b=c", {"url": "/a?b=c"}),
+        for query, expected in [
+            ("", {}),
+            ("x=1", {"x": "1"}),
+            ("x=1&x=2&y=3", {"x": "1", "y": "3"}),
+            ("x=&y=2&z", {"x": "", "y": "2", "z": ""}),
+            ("x=&x=2", {"x": ""}),
+            ("q=a+b%20c%2Bd", {"q": "a b c+d"}),
+            ("q=%C3%A9%26%3D%2525", {"q": "é&=%25"}),
+            ("na%20me=1", {"na me": "1"}),
+            ("url=/a?b=c", {"url": "/a?b=c"}),
         ]:
-            with self.subTest(path=path):
-                self.assertEqual(utils.query_params(SimpleNamespace(path=path)), expected)
+            with self.subTest(query=query):
+                self.assertEqual(utils.query_params(make_request(query=query)), expected)
+
+
+class Gone(io.StringIO):
+    """A console whose terminal was closed: its file descriptor is there, writing to it fails."""
+
+    def __init__(self, descriptor, error):
+        super().__init__()
+        self.descriptor = descriptor
+        self.error = error
+
+    def write(self, text):
+        raise self.error
+
+    def fileno(self):
+        return self.descriptor
+
+
+class Console(Sandbox):
+    def test_a_text_is_written_with_a_line_break_to_the_stream_named(self):
+        with mock.patch.object(sys, "stdout", io.StringIO()) as stdout:
+            utils.say("to stderr\nin two lines")
+            utils.say("to stdout", "stdout")
+        self.assertEqual(self.console.getvalue(), "to stderr\nin two lines\n")
+        self.assertEqual(stdout.getvalue(), "to stdout\n")
+
+    def test_it_is_written_at_once(self):
+        written = io.BytesIO()
+        self.change(mock.patch.object(sys, "stderr", io.TextIOWrapper(written, "utf-8")))
+        utils.say("now")
+        self.assertEqual(written.getvalue().split(), [b"now"])
+
+    def test_control_characters_are_shown_as_escapes(self):
+        utils.say("".join(map(chr, range(0xA1))))
+        shown = self.console.getvalue()
+        self.assertNotRegex(shown, "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+        self.assertEqual(shown.count("\n"), 2)
+        for escape in (r"\x00", r"\x09", r"\x1b", r"\x1f", r"\x7f", r"\x9f"):
+            self.assertIn(escape, shown)
+        self.assertTrue(shown.endswith("\xa0\n"))
+
+    def test_a_console_that_never_was_or_was_closed_costs_nothing(self):
+        closed = io.StringIO()
+        closed.close()
+        for stream in (None, closed):
+            with self.subTest(stream=stream), mock.patch.object(sys, "stderr", stream):
+                utils.say("lost")
+
+    def test_a_console_that_is_gone_is_led_nowhere(self):
+        for error in (BrokenPipeError(), OSError(5, "Input/output error")):
+            with self.subTest(error=error), tempfile.TemporaryFile() as pipe:
+                with mock.patch.object(sys, "stderr", Gone(pipe.fileno(), error)):
+                    utils.say("lost")
+                self.assertTrue(os.path.samestat(os.fstat(pipe.fileno()), os.stat(os.devnull)))
+
+    def test_what_cannot_even_be_led_nowhere_costs_nothing(self):
+        self.change(mock.patch.object(sys, "stderr", Gone(-1, BrokenPipeError())))
+        utils.say("lost")
+
+    def test_nothing_follows_the_last_text(self):
+        self.addCleanup(utils.CONSOLE_CLOSED.clear)
+        utils.say("last", last=True)
+        utils.say("late")
+        utils.say("later", last=True)
+        self.assertEqual(self.console.getvalue(), "last\n")
+
+    def test_two_texts_never_mix(self):
+        class Slow(io.StringIO):
+            def write(self, text):
+                for character in text:
+                    super().write(character)
+                    time.sleep(0)  # lets another thread go on
+
+        console = self.change(mock.patch.object(sys, "stderr", Slow()))
+        threads = [threading.Thread(target=utils.say, args=[letter * 50]) for letter in "abcdefgh"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(console.getvalue().split("\n")),
+                         ["", *(letter * 50 for letter in "abcdefgh")])
 
 
 class Files(Sandbox):
@@ -139,6 +270,21 @@ class Files(Sandbox):
                                      "sub/../a.txt", "a.txt/", "../files/a.txt", "/a.txt"]:
             with self.subTest(name=name):
                 self.assertIsNone(utils.find_download(name))
+
+    def test_open_download_gives_the_open_file_or_none(self):
+        with utils.open_download("a.txt") as file:
+            self.assertEqual(file.read(), b"content of files/a.txt")
+        self.assertIsNone(utils.open_download("../" + SECRET))
+
+    def test_a_file_that_is_gone_or_locked_meanwhile_is_none_and_other_trouble_is_told(self):
+        for error, expected in [(FileNotFoundError, None), (PermissionError, None),
+                                (OSError(errno.EMFILE, "Too many open files"), OSError)]:
+            with self.subTest(error=error), mock.patch("utils.open", side_effect=error, create=True):
+                if expected is None:
+                    self.assertIsNone(utils.open_download("a.txt"))
+                else:
+                    with self.assertRaises(expected):
+                        utils.open_download("a.txt")
 
     def test_a_link_is_followed_only_when_it_stays_inside(self):
         for target, expected in [(self.path("a.txt"), self.path("a.txt")), (self.secret, None),
