@@ -241,24 +241,34 @@ def measure_many(server):
 def measure_download(server):
     """Measure one download of the large file."""
     with closing(Client(server)) as client:
-        start = time.perf_counter()
-        return {"download, MiB/s": client.get() / 2**20 / (time.perf_counter() - start)}
+        cpu, start = cpu_seconds(server.pid), time.perf_counter()
+        mebibytes = client.get() / 2**20
+        seconds = time.perf_counter() - start
+        return {"download, MiB/s": mebibytes / seconds,
+                "CPU milliseconds/MiB": cpu and (cpu_seconds(server.pid) - cpu) * 1e3 / mebibytes}
 
 
 def run_rounds(turns):
     """Take the turns round after round; return {row: {column: [a figure per turn]}}."""
     figures = defaultdict(lambda: defaultdict(list))
-    start, end = ("\r", "") if sys.stderr.isatty() else ("", "\n")
-    for number in range(1, ROUNDS + 1):
-        print(f"{start}measuring: round {number} of {ROUNDS}", end=end, file=sys.stderr, flush=True)
+    begin = time.monotonic()
+    for number in range(ROUNDS):
+        say_progress(number, time.monotonic() - begin)
         for measure, server in turns:
             try:
                 for row, figure in measure(server).items():
                     figures[row][server.name].append(figure)
             except OSError as error:
                 raise OSError(f"{server.name}, {measure.__name__}: {error}") from error
-    print(f"{start}{' ' * 40}{start}" if start else "", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
     return figures
+
+
+def say_progress(done, seconds):
+    """Say how many rounds are done and, from the time that they took, how long is left."""
+    left = f", {seconds / done * (ROUNDS - done):.0f} seconds left" if done else ""
+    start, end = ("\r", "   ") if sys.stderr.isatty() else ("", "\n")
+    print(f"{start}measuring: round {done + 1} of {ROUNDS}{left}", end=end, file=sys.stderr, flush=True)
 
 
 # ---- The table ----
@@ -307,7 +317,8 @@ def main():
         sys.exit(f"\nno figures: {error}")
     print(machine(), table(figures), sep="\n\n", end="\n\n")
     print("(0.50x) is half of this server's figure, as the median of the rounds' ratios: below 1.00x this\n"
-          "server leads in requests/s and MiB/s, above it in CPU and latency; half of the rounds lie within ±.")
+          "server leads in requests/s and MiB/s, above it in CPU and latency; half of the rounds lie within ±.\n"
+          "A ratio is taken within a round, so it may differ from that of the two medians beside it.")
 
 
 if __name__ == "__main__":
