@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+import stat
 import threading
 import time
 import tracemalloc
@@ -380,12 +381,14 @@ class Downloads(LiveServer):
         self.set_config(FILE_DIR=self.make_folder(["ten"]))
         with open(os.path.join(config.FILE_DIR, "ten"), "wb") as file:
             file.write(b"0123456789")
-        true_size = os.fstat
+        true_fstat = os.fstat
 
-        def size_before(descriptor):
-            return mock.Mock(st_size=true_size(descriptor).st_size + difference)
+        def fstat_before(descriptor):
+            values = list(true_fstat(descriptor))
+            values[stat.ST_SIZE] += difference
+            return os.stat_result(values)
 
-        with mock.patch("main.os.fstat", size_before):
+        with mock.patch("main.os.fstat", fstat_before):
             return self.exchange(b"GET /files/ten HTTP/1.1\r\nHost: a\r\n\r\n" + GET)
 
     def test_a_file_that_grows_meanwhile_is_sent_as_long_as_it_was_said_to_be(self):
