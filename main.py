@@ -227,7 +227,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         deadline = time.monotonic() + self.timeout
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(1)
+            self.connection.settimeout(self.linger)
             while self.connection.recv(65536) and time.monotonic() < deadline:
                 pass
 
@@ -252,6 +252,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     server_version = "SidhHTTP/1.0"  # with sys_version, the header Server
     sys_version = "(mini web framework)"  # instead of the version of Python
     timeout = config.TIMEOUT  # seconds; then reading and sending raise socket.timeout
+    linger = 1  # second that finish() waits for each piece of what it drops (ours alone)
     wbufsize = 64 * 1024  # bytes are gathered until flush(), so a small response is one packet
     disable_nagle_algorithm = True  # the system sends a packet at once
 

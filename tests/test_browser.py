@@ -27,17 +27,18 @@ class Browser(LiveServer):
             env={**os.environ, "TMPDIR": folder}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             stdout=subprocess.PIPE, encoding="utf-8", timeout=30, check=True).stdout
 
-    def test_home_renders_and_its_button_shows_the_time(self):
-        @route("/clicked")
-        def clicked(request):
-            script = "<script>document.querySelector('button').click()</script>"
+    def test_home_shows_its_picture_and_its_button_shows_the_time(self):
+        @route("/looked-at")
+        def looked_at(request):
+            script = """<script>
+                document.querySelector("button").click();
+                addEventListener("load", () => {
+                    document.title = "picture " + document.querySelector("img").naturalWidth;
+                });
+                </script>"""
             return 200, "text/html", utils.render_template("home.html") + script
 
-        page = self.browse("/clicked")
+        page = self.browse("/looked-at")
         self.assertIn("<h1>A web framework in five files</h1>", page)
+        self.assertRegex(page, r"<title>picture [1-9]\d+</title>")
         self.assertRegex(page, r"<output[^>]*>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d</output>")
-
-    def test_the_listing_shows_the_samples(self):
-        page = self.browse("/files/")
-        for name in ("hello.txt", "planets.csv", "request-journey.svg"):
-            self.assertIn(f'<li><a href="/files/{name}">{name}</a></li>', page)

@@ -240,18 +240,18 @@ class Stop(Program):
         self.assertRegex(process.stdout.read(), r"\A(  http://.*\n)*server closed\.\.\.\n\Z")
 
     def test_ctrl_c_and_sigterm_end_it_quietly(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number, process in zip(numbers, [self.start() for _ in numbers]):
             with self.subTest(number.name):
-                process = self.start()
                 self.read_address(process)
                 process.send_signal(number)
                 self.assert_ends(process)
                 self.assertEqual(process.stderr.read(), "")
 
     def test_any_number_of_signals_end_it_quietly_too(self):
-        for spacing in (0, 0.0002, 0.001, 0.005, 0.02):
+        spacings = (0, 0.0002, 0.001, 0.005)  # seconds
+        for spacing, process in zip(spacings, [self.start() for _ in spacings]):
             with self.subTest(spacing=spacing):
-                process = self.start()
                 self.read_address(process)
                 for number in range(500):
                     if process.poll() is not None:
@@ -348,13 +348,14 @@ class DeadConsoles(Program):
             encoding="utf-8")
         self.addCleanup(process.__exit__, None, None, None)
         self.addCleanup(process.kill)
-        wait_until(lambda: is_listening(address), "the server listens")
         return process, address
 
     def test_with_closed_streams_pages_are_served_and_the_end_is_quiet(self):
-        for redirection in ("2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        redirections = ("2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-")
+        started = [self.run_in_shell(redirection) for redirection in redirections]
+        for redirection, (process, address) in zip(redirections, started):
             with self.subTest(redirection):
-                process, address = self.run_in_shell(redirection)
+                wait_until(lambda address=address: is_listening(address), "the server listens")
                 self.assert_serves(address)
                 self.assert_serves(address)
                 process.send_signal(signal.SIGINT)
@@ -362,9 +363,9 @@ class DeadConsoles(Program):
                 self.assertNotIn("Error", process.stdout.read() + process.stderr.read())
 
     def test_with_readers_that_went_away_pages_are_served_and_the_end_is_quiet(self):
-        for streams in (["stdout"], ["stderr"], ["stdout", "stderr"]):
+        cases = (["stdout"], ["stderr"], ["stdout", "stderr"])
+        for streams, process in zip(cases, [self.start() for _ in cases]):
             with self.subTest(streams=streams):
-                process = self.start()
                 address = self.read_address(process)
                 for name in streams:
                     getattr(process, name).close()
