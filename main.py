@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from contextlib import suppress
@@ -127,20 +128,28 @@ class SidhHTTP(BaseHTTPRequestHandler):
         """Send what the handler returns; a 500 if it raises, or returns what cannot be sent."""
         try:
             status, content_type, body = check_response(handler(self.request))
-        except WrongResponse as error:
-            self.log_error("%s: %s", name_of(handler), error)
-            self.send_error(500)
-        except BaseException:  # noqa: BLE001 (even exit() ends no more than this response)
-            say(traceback.format_exc().rstrip())
+        except BaseException as error:  # noqa: BLE001 (even exit() ends no more than this)
+            self.report(handler, error)
             self.send_error(500)
         else:
             self.send_page(status, {"Content-Type": content_type}, body)
+
+    def report(self, handler, error):
+        """Say what a handler did wrong: the traceback, or a line about what it returned."""
+        try:
+            if isinstance(error, WrongResponse):
+                self.log_error("%s: %s", name_of(handler), error)
+            else:
+                say(traceback.format_exc().rstrip())
+        except BaseException:  # noqa: BLE001 (the error itself, asked what it is, may raise)
+            self.log_error("the handler of %r has a bug that cannot be shown", self.request.path)
 
     # ---- Downloads ----
 
     def send_download(self, name):
         """Send the file of FILE_DIR that has this name, or 404 if there is none."""
         try:
+            headers = download_headers(name)
             file = open_download(name)
         except OSError as error:
             self.log_error("cannot open %r: %s", name, error)
@@ -150,7 +159,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.send_not_found()
             return
         with file:
-            self.send_file(download_headers(name), file)
+            self.send_file(headers, file)
 
     # ---- Errors ----
 
@@ -351,7 +360,10 @@ def main():
         pass
     server.server_close()
     is_program = __name__ == "__main__"  # and not a module in somebody's shell, which goes on
-    say("server closed...", "stdout", last=is_program)
+    last_line = threading.Thread(
+        target=say, args=["server closed...", "stdout", is_program], daemon=True)
+    last_line.start()
+    last_line.join(1)  # second; a console that takes nothing would hold us up for ever
 
 
 def listen():
@@ -379,7 +391,7 @@ def explain_failure(error):
     if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
         return (f"{config.HOST!r} is not an address of this computer: "
                 "correct MINI_HOST or leave it out")
-    return f"cannot listen on {config.HOST} port {config.PORT}: {error}"
+    return f"cannot listen on {config.HOST!r}, port {config.PORT}: {error}"
 
 
 def welcome(host, port):
@@ -422,5 +434,4 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl+C, kill
         signal.signal(number, stop)
     main()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl+C while Python cleans up
-        signal.signal(number, signal.SIG_IGN)
+    os._exit(0)  # at once: Python itself would wait for threads that handlers have started

@@ -54,7 +54,7 @@ def route(path: str) -> Callable[[Handler], Handler]:
 
 def name_of(handler: Handler) -> str:
     """Return what to call a handler in a message: not every callable has a name of its own."""
-    return getattr(handler, "__name__", repr(handler))
+    return getattr(handler, "__name__", None) or repr(handler)
 
 
 class WrongResponse(Exception):
@@ -80,7 +80,7 @@ def check_response(response: object) -> tuple[int, str, bytes]:
         raise WrongResponse(f"response has {len(response)} items, "
                             "not the three (status, content type, body)")
     status, content_type, body = response
-    if not isinstance(status, int) or not 200 <= status <= 599:
+    if not isinstance(status, int) or not 200 <= int.__index__(status) <= 599:
         raise WrongResponse(f"status is {shown(status)}, not a number from 200 to 599")
     if not isinstance(content_type, str) or not MEDIA_TYPE.fullmatch(content_type):
         raise WrongResponse(f"content type is {shown(content_type)}, "
@@ -90,7 +90,8 @@ def check_response(response: object) -> tuple[int, str, bytes]:
         body = as_utf8(body)
     if not isinstance(body, bytes):
         raise WrongResponse(f"body is {shown(body)}, not text (str) or bytes")
-    return int(status), content_type, body
+    # The methods of a subclass may say anything: these three take what is really in it.
+    return int.__index__(status), str.__str__(content_type), b"".join([body])
 
 
 # The parameter that says how text became bytes: "; charset=utf-8" gives "utf-8"
@@ -112,6 +113,6 @@ def with_charset(content_type: str) -> str:
 def as_utf8(body: str) -> bytes:
     """Return text as bytes; WrongResponse if a half of a character is in it."""
     try:
-        return body.encode("utf-8")
+        return str.encode(body, "utf-8")
     except UnicodeEncodeError as error:
         raise WrongResponse(f"body is not text that UTF-8 can hold: {error.reason}") from None

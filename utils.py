@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from email.message import Message
-from threading import Event, Lock
+from threading import Event, RLock
 from typing import BinaryIO, TypeVar
 from urllib.parse import parse_qs, quote, unquote
 
@@ -78,7 +78,7 @@ def query_params(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in params.items()}
 
 
-CONSOLE_LOCK = Lock()  # say() holds it while it writes, so that two texts never mix
+CONSOLE_LOCK = RLock()  # say() holds it while it writes, so that two texts never mix
 CONSOLE_CLOSED = Event()  # say() sets it with the last text; what threads say later is dropped
 
 # Control characters could colour a terminal, clear it or worse: ESC is shown as \x1b.
@@ -90,6 +90,7 @@ def say(text: str, stream_name: str = "stderr", last: bool = False) -> None:
     """Write a text and a line break to the console, whole; if nobody can read it, do nothing.
 
     All that the server says is said here. The stream is sys.stderr or, by its name, sys.stdout.
+    It is written at once: while a console takes nothing (a paused terminal), all wait for it.
     """
     with CONSOLE_LOCK:
         stream = getattr(sys, stream_name)  # None if the program was started without it
@@ -100,18 +101,19 @@ def say(text: str, stream_name: str = "stderr", last: bool = False) -> None:
         try:
             stream.write(text.translate(CONTROLS) + "\n")
             stream.flush()
-        except ValueError:  # the program closed the stream, or it has no such character
-            pass
         except OSError:  # the terminal, or the reader of a pipe, is gone
             silence(stream)
+        except Exception:  # noqa: BLE001 (a handler has closed it, or put who knows what there)
+            return
 
 
 def silence(stream) -> None:
     """Point a stream at nothing, or Python would write what is left in it at exit, and fail."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        if nowhere != stream.fileno():  # (they are the same if it had been closed)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 # ---- Files ----

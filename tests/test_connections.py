@@ -4,6 +4,7 @@ Whatever one client does, the others are served, the thread ends, and nothing is
 """
 import contextlib
 import errno
+import io
 import os
 import re
 import socket
@@ -219,6 +220,30 @@ class Silence(Wire):
         self.assertEqual(main.Server.request_queue_size, 512)
 
 
+class Finishing(unittest.TestCase):
+    def test_what_a_client_did_not_take_in_time_is_not_sent_again(self):
+        class Stuck(io.RawIOBase):
+            """A client that takes nothing: each try to send it something lasts for the timeout."""
+            tries = 0
+
+            def writable(self):
+                return True
+
+            def write(self, data):
+                Stuck.tries += 1
+                raise socket.timeout
+
+        connection = object.__new__(main.SidhHTTP)
+        connection.rfile = io.BytesIO()
+        connection.wfile = io.BufferedWriter(Stuck())
+        connection.connection = mock.Mock()
+        connection.connection.recv.return_value = b""
+        connection.wfile.write(b"left over")
+        connection.finish()
+        self.assertEqual(Stuck.tries, 0)
+        self.assertTrue(connection.rfile.closed)
+
+
 class Vanishing(Wire):
     def reset(self, client):
         """Close a connection so that the other side gets a reset."""
@@ -235,8 +260,8 @@ class Vanishing(Wire):
             if raw is download:
                 client.recv(1024)
             self.reset(client)
+        wait_until(lambda: count_descriptors() == descriptors, "all that was opened is closed")
         self.await_threads()
-        self.assertEqual(count_descriptors(), descriptors)
         for line in self.console.getvalue().splitlines():
             self.assertRegex(line, r'"GET .*" 200 -\Z')
 

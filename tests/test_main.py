@@ -366,6 +366,10 @@ class Downloads(LiveServer):
         with mock.patch("utils.open", side_effect=PermissionError, create=True):
             self.assertEqual(self.get("/files/hello.txt").status, 404)
 
+    def test_types_that_cannot_be_read_now_are_503_too(self):
+        with mock.patch("mimetypes.guess_type", side_effect=OSError(errno.EMFILE, "Too many")):
+            self.assertEqual(self.get("/files/hello.txt").status, 503)
+
     def test_a_file_that_cannot_be_opened_now_is_503_and_the_console_says_why(self):
         trouble = OSError(errno.EMFILE, "Too many open files")
         with mock.patch("utils.open", side_effect=trouble, create=True):
@@ -507,6 +511,29 @@ class Handlers(LiveServer):
         route("/nameless")(functools.partial(lambda value, request: value, "wrong"))
         self.assertEqual(self.get("/nameless").status, 500)
         self.assertRegex(self.console.getvalue(), r"functools\.partial.*: response is 'wrong', not")
+
+    def test_a_bug_that_cannot_even_be_shown_is_a_500_and_a_line(self):
+        class Unspeakable(Exception):
+            @property
+            def __cause__(self):
+                raise SystemExit("asked")
+
+        def raise_it(request):
+            raise Unspeakable
+
+        class Unshowable:
+            def __repr__(self):
+                raise SystemExit("asked")
+
+        for handler in (raise_it, lambda request: Unshowable(),
+                        functools.partial(lambda value, request: value, Unshowable())):
+            with self.subTest(handler=handler.__class__), mock.patch.dict(main.ROUTES):
+                route("/unspeakable")(handler)
+                answer = self.exchange(GET.replace(b" / ", b" /unspeakable ") + GET)
+                self.assertEqual(re.findall(rb"HTTP/1\.1 (\d+)", answer), [b"500", b"200"])
+                self.assertRegex(self.console.getvalue(), "'/unspeakable' has a bug that cannot be "
+                                 r"shown\n|SystemExit: asked\n")
+                self.console.truncate(self.console.seek(0))
 
     def test_text_that_utf8_cannot_hold_is_a_500(self):
         add_route("/surrogate", (200, "text/plain", "\ud800"))

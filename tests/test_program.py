@@ -212,7 +212,7 @@ class FailedStart(Program):
             (OSError(errno.EAFNOSUPPORT, "Address family not supported"),
              "'127.0.0.1' is not an address of this computer: correct MINI_HOST or leave it out"),
             (OSError(errno.EMFILE, "Too many open files"),
-             f"cannot listen on 127.0.0.1 port 80: [Errno {errno.EMFILE}] Too many open files"),
+             f"cannot listen on '127.0.0.1', port 80: [Errno {errno.EMFILE}] Too many open files"),
         ]:
             with self.subTest(error=error), mock.patch("socket.socket.bind", side_effect=error):
                 self.assertEqual(self.message_of(HOST="127.0.0.1", PORT="80"), message)
@@ -275,6 +275,35 @@ class Stop(Program):
                 self.assert_ends(process)
             self.assertNotIn("Traceback", process.stderr.read())
 
+    def test_threads_of_a_handler_do_not_keep_it_from_ending(self):
+        process = self.start("-c", AS_PROGRAM % "import threading\n"
+                             "threading.Thread(target=threading.Event().wait).start()")
+        self.read_address(process)
+        process.send_signal(signal.SIGTERM)
+        self.assert_ends(process)
+
+    def test_a_console_that_takes_nothing_does_not_keep_it_from_ending(self):
+        reading, writing = os.pipe()  # nobody reads
+        self.addCleanup(os.close, reading)
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"full" * 1024)
+        os.set_blocking(writing, True)
+        process = self.start(stderr=writing)
+        os.close(writing)
+        address = self.read_address(process)
+        with socket.create_connection(address) as client:
+            client.sendall(GET)  # its log line is stuck
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(LIMIT), 0)
+
+    def test_what_handlers_have_printed_is_not_lost(self):
+        process = self.start("-c", AS_PROGRAM % "print('printed', end=' ')")
+        self.assertRegex(process.stdout.readline(), r"\Aprinted server running on ")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(LIMIT), 0)
+
     def test_nothing_follows_the_last_line_under_load(self):
         with tempfile.TemporaryFile("w+") as output:
             process = self.start(stdout=output, stderr=output)
@@ -327,8 +356,10 @@ class LateTexts(Sandbox):
         said = self.change(mock.patch("sys.stdout", new_callable=type(self.console)))
         interrupted = mock.patch("socketserver.BaseServer.serve_forever",
                                  side_effect=KeyboardInterrupt)
-        with mock.patch("signal.signal"), mock.patch.object(config, "PORT", "0"), interrupted:
+        with mock.patch("signal.signal"), mock.patch.object(config, "PORT", "0"), interrupted, \
+                mock.patch("os._exit") as exit_at_once:
             runpy.run_path(MAIN, run_name="__main__")
+        exit_at_once.assert_called_with(0)
         utils.say("late")
         utils.say("late", "stdout")
         self.assertEqual(said.getvalue().splitlines()[-1], "server closed...")

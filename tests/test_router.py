@@ -130,6 +130,30 @@ class Responses(unittest.TestCase):
                 self.assertEqual(ready[:3], expected)
                 self.assertIs(type(ready[0]), int)
 
+    def test_of_a_subclass_it_takes_what_is_really_in_it(self):
+        class Status(int):
+            def __index__(self):
+                return 99999
+            __int__ = __index__
+
+        class Text(str):
+            def __str__(self):
+                return "text/html\r\nX-Evil: 1"
+
+            def encode(self, *args):
+                return b"evil"
+
+        class Data(bytes):
+            def __len__(self):
+                return 3
+
+        for body, expected in [(Text("a"), b"a"), (Data(b"hello"), b"hello")]:
+            ready = router.check_response((Status(200), Text("text/html; charset=utf-8"), body))
+            self.assertEqual(ready[:3], (200, "text/html; charset=utf-8", expected))
+            self.assertEqual([type(item) for item in ready[:3]], [int, str, bytes])
+        with self.assertRaises(router.WrongResponse):
+            router.check_response((Status(600), "text/html", ""))
+
     def test_of_anything_else_it_is_said_what_is_wrong(self):
         for response, message in WRONG_RESPONSES:
             with self.subTest(response=response):

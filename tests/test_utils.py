@@ -188,7 +188,9 @@ class Console(Sandbox):
     def test_a_console_that_never_was_or_was_closed_costs_nothing(self):
         closed = io.StringIO()
         closed.close()
-        for stream in (None, closed):
+        recursive = io.StringIO()
+        recursive.write = utils.say  # as a stream of a handler's own might do
+        for stream in (None, closed, 5, io.BytesIO(), Gone(2, RuntimeError()), recursive):
             with self.subTest(stream=stream), mock.patch.object(sys, "stderr", stream):
                 utils.say("lost")
 
@@ -198,6 +200,14 @@ class Console(Sandbox):
                 with mock.patch.object(sys, "stderr", Gone(pipe.fileno(), error)):
                     utils.say("lost")
                 self.assertTrue(os.path.samestat(os.fstat(pipe.fileno()), os.stat(os.devnull)))
+
+    def test_a_console_whose_descriptor_was_closed_stays_led_nowhere(self):
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+        os.close(descriptor)  # so the next file that is opened gets this number
+        self.change(mock.patch.object(sys, "stderr", Gone(descriptor, OSError(9, "Bad file"))))
+        utils.say("lost")
+        self.addCleanup(os.close, descriptor)
+        self.assertTrue(os.path.samestat(os.fstat(descriptor), os.stat(os.devnull)))
 
     def test_what_cannot_even_be_led_nowhere_costs_nothing(self):
         self.change(mock.patch.object(sys, "stderr", Gone(-1, BrokenPipeError())))
