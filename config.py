@@ -11,8 +11,8 @@ PORT = os.environ.get("MINI_PORT") or "9999"
 FILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files")
 TEMPLATE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 
-# The limits on strangers, for each of their connections. What one costs in memory is about
-# MAX_HEAD and twice MAX_BODY. The number of connections has no limit.
+# The limits on strangers, for each of their connections; the number of connections has none.
+# To read a request takes memory for about MAX_HEAD and four times MAX_BODY at the most.
 TIMEOUT = 30  # seconds without a byte to or from the client; each byte starts them anew
 MAX_HEAD = 64 * 1024  # bytes: the first line of a request and its headers together
 MAX_BODY = 1024 * 1024  # bytes: the body of a request

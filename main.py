@@ -1,9 +1,10 @@
 """The server: bytes become a Request, its handler is called, its Response becomes bytes.
 
 `python main.py` starts it. Read it from top to bottom: http.server calls the first method of
-SidhHTTP for one request after the other, and the methods below it are in the order in which a
-request meets them. Easily missed: a handler answers GET and HEAD, never POST, for every POST is
-answered with the time; and the handler of "/files/" lists the files, which are sent from here.
+SidhHTTP for one request after the other, and the methods below it are roughly in the order in
+which a request meets them. Easily missed: a handler answers GET and HEAD, never POST, for every
+POST is answered with the time; and the handler of "/files/" lists the files, which are sent
+from here.
 """
 import errno
 import json
@@ -49,19 +50,19 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     From http.server it has connection (the socket), rfile and wfile (to read and to write it),
     client_address, responses (the names of the statuses), send_response(), send_header(),
-    end_headers(), handle_expect_100(), log_error(), and the loop: handle() calls
-    handle_one_request() again and again, until close_connection is true.
+    end_headers(), handle_expect_100(), log_error(), address_string(), log_date_time_string(),
+    and the loop: handle() calls handle_one_request() until close_connection is true.
     """
 
     def handle_one_request(self):
         """Read one request and answer it, or refuse it and close the connection.
 
-        If the client goes away, or is silent for longer than timeout, reading and writing
-        raise an OSError. It ends the loop, and Server.handle_error() hears of it.
+        If the client is silent for longer than timeout, or the connection breaks, reading and
+        writing raise an OSError. That ends the loop too; Server.handle_error() gets it.
         """
         self.close_connection = True  # unless read_request() finds all in order
         try:
-            self.request = self.read_request()  # (until now the socket, which connection is too)
+            self.request = self.read_request()  # (for socketserver, the socket: use connection)
         except Refusal as refusal:
             self.send_error(refusal.status, refusal.reason)
             return
@@ -81,7 +82,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if line == "":
             return None
         self.requestline = line.rstrip("\r\n")
-        self.method = self.requestline.partition(" ")[0]  # a refused HEAD has no body either
+        self.method = self.requestline.partition(" ")[0]  # (a refused HEAD has no body either)
         method, target, version = parse_request_line(line)
         require(hasattr(self, "do_" + method), 501, "Unsupported Method")
         path, query = parse_target(method, target)
@@ -91,7 +92,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if "100-continue" in list_members(headers, "Expect") and version != "HTTP/1.0":
             self.handle_expect_100()  # the client waits for this before it sends the body
             self.wfile.flush()
-        body = read_body(self.rfile, length)
+        body = read_body(self.rfile, length)  # whatever the method: the next request follows it
         must_close = version == "HTTP/1.0" or "close" in list_members(headers, "Connection")
         self.close_connection = must_close
         return Request(method, path, query, headers, body, self.client_address[:2])
@@ -109,7 +110,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.send_not_found()
 
     def do_HEAD(self):
-        """Answer as a GET is answered; what sends a body leaves it out."""
+        """Answer as to a GET; send_page() and send_file() leave the body out."""
         self.do_GET()
 
     def do_POST(self):
@@ -266,7 +267,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # the system sends a packet at once
 
 
-# ---- What an error page says, in HTML ----
+# ---- What an error page says ----
 
 EXPLANATIONS = {
     400: "This server does not understand the request, so it did nothing.",
@@ -310,8 +311,9 @@ class Server(ThreadingHTTPServer):
     """
 
     request_queue_size = 512  # connections that may wait to be accepted
-    allow_reuse_address = os.name == "posix"  # a port is free as soon as its server ends;
-    allow_reuse_port = False  # but never two servers on one port (on Windows both allow that)
+    allow_reuse_address = os.name == "posix"  # no wait for a port whose server has just ended
+    # (but on Windows that means two servers on one port, and so does this everywhere else)
+    allow_reuse_port = False
     is_stopping = False  # stop() makes it true
 
     def __init__(self, address, handler_class):
@@ -401,7 +403,7 @@ def welcome(host, port):
     lines = [f"server running on {url} (Ctrl+C stops it)"]
     lines += [f"  {url}{quote(path)}" for path in ROUTES]
     if host in local_hosts:
-        lines.append("everybody in your network can open these pages and download all files")
+        lines.append("everybody in your network can open these pages, and all that is in files/")
         own_address = find_own_address()
         if own_address:
             lines.append(f"  on a phone there: {make_url(own_address, port)}")

@@ -33,12 +33,12 @@ Handler = Callable[[Request], Response]
 
 ROUTES: dict[str, Handler] = {}  # {"/greet": greet}
 
-# "?" and "#" end a path; \ud800-\udfff are halves of characters, which no address can hold
+# A path ends at "?" or "#"; \ud800-\udfff are surrogates, which UTF-8 cannot encode
 ROUTE_PATH = re.compile("/[^?#\ud800-\udfff]*")
 
 
 def route(path: str) -> Callable[[Handler], Handler]:
-    """Return a decorator that registers a handler for this path; ValueError if it cannot."""
+    """Return a decorator that registers a handler; ValueError if the path is wrong or taken."""
     if not isinstance(path, str) or not ROUTE_PATH.fullmatch(path):
         raise ValueError(f'a route starts with "/" and has no "?" or "#" in it, unlike {path!r}')
 
@@ -80,6 +80,7 @@ def check_response(response: object) -> tuple[int, str, bytes]:
         raise WrongResponse(f"response has {len(response)} items, "
                             "not the three (status, content type, body)")
     status, content_type, body = response
+    # int.__index__(x) and str.__str__(x) give the real value, whatever a subclass says of itself.
     if not isinstance(status, int) or not 200 <= int.__index__(status) <= 599:
         raise WrongResponse(f"status is {shown(status)}, not a number from 200 to 599")
     if not isinstance(content_type, str) or not MEDIA_TYPE.fullmatch(content_type):
@@ -90,7 +91,6 @@ def check_response(response: object) -> tuple[int, str, bytes]:
         body = as_utf8(body)
     if not isinstance(body, bytes):
         raise WrongResponse(f"body is {shown(body)}, not text (str) or bytes")
-    # The methods of a subclass may say anything: these three take what is really in it.
     return int.__index__(status), str.__str__(content_type), b"".join([body])
 
 
@@ -99,7 +99,7 @@ CHARSET = re.compile(r'; *charset *= *"?([^ ;"]*)', re.IGNORECASE)
 
 
 def with_charset(content_type: str) -> str:
-    """Return the content type for text, which is sent as UTF-8; WrongResponse if it differs."""
+    """Return the content type for UTF-8 text; WrongResponse if it names another charset."""
     charsets = CHARSET.findall(content_type)
     for charset in charsets:
         if charset.lower() not in ("utf-8", "utf8"):
@@ -111,7 +111,7 @@ def with_charset(content_type: str) -> str:
 
 
 def as_utf8(body: str) -> bytes:
-    """Return text as bytes; WrongResponse if a half of a character is in it."""
+    """Return text as bytes; WrongResponse if a surrogate is in it."""
     try:
         return str.encode(body, "utf-8")
     except UnicodeEncodeError as error:

@@ -29,7 +29,7 @@ def list_files(request):
         return 500, "text/plain", "Directory not found"
     html = "<h1>Files in server</h1><ul>"
     for name in sorted(names):
-        if find_download(name):
+        if find_download(name):  # no folder, and nothing hidden
             # A name may hold any character: quoted for the address, escaped for the page.
             html += f'<li><a href="/files/{quote(name, safe="")}">{escape(name)}</a></li>'
     html += "</ul>"

@@ -1,7 +1,7 @@
 """Work that needs no connection, in three parts: for handlers; files; the bytes of a request.
 
-The third part reads requests by the grammar of HTTP, and may be skipped at first. Read next:
-main.py, which puts all of it to use.
+The third part reads requests by the grammar of HTTP: on a first reading, stop after read_line().
+Read next: main.py, which puts all of it to use.
 """
 from __future__ import annotations  # Python 3.9 needs this for "str | None"
 
@@ -48,9 +48,10 @@ def render_template(filename: str, /, **values: object) -> Html:
     """Return a template's text, each $name in it replaced by the value called name, as HTML.
 
     A value is escaped, unless it is Html: so a template can be a value in another one. "$$" is
-    a "$", and a $word without a value stays. Without any values the whole text stays as it is.
-    A missing template is only a notice, and a line on the console: the status remains the
-    handler's. ValueError if the file is not UTF-8. (The "/" leaves values any name they like.)
+    a "$", and a $word without a value stays. Without any values nothing is replaced, not even
+    "$$". If the template is missing, the page says so, and the console; the status stays the
+    handler's. ValueError if the file is not UTF-8. (Thanks to the "/" in the first line, a
+    value may be called filename, too.)
     """
     file_path = find_file(config.TEMPLATE_DIR, filename)
     if file_path is None:
@@ -78,7 +79,8 @@ def query_params(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in params.items()}
 
 
-CONSOLE_LOCK = RLock()  # say() holds it while it writes, so that two texts never mix
+CONSOLE_LOCK = RLock()  # say() holds it while it writes, so that two texts never mix. (Not a
+# Lock: a stream that a handler made may call say() itself, and would wait for itself.)
 CONSOLE_CLOSED = Event()  # say() sets it with the last text; what threads say later is dropped
 
 # Control characters could colour a terminal, clear it or worse: ESC is shown as \x1b.
@@ -89,8 +91,8 @@ del CONTROLS[ord("\n")]
 def say(text: str, stream_name: str = "stderr", last: bool = False) -> None:
     """Write a text and a line break to the console, whole; if nobody can read it, do nothing.
 
-    All that the server says is said here. The stream is sys.stderr or, by its name, sys.stdout.
-    It is written at once: while a console takes nothing (a paused terminal), all wait for it.
+    All that a running server says is said here, on sys.stderr, or on sys.stdout if it is named.
+    While a console takes nothing (a paused terminal), every thread that calls say() waits.
     """
     with CONSOLE_LOCK:
         stream = getattr(sys, stream_name)  # None if the program was started without it
@@ -108,7 +110,7 @@ def say(text: str, stream_name: str = "stderr", last: bool = False) -> None:
 
 
 def silence(stream) -> None:
-    """Point a stream at nothing, or Python would write what is left in it at exit, and fail."""
+    """Point a stream at nothing, so that what is left in it can be written without an error."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         if nowhere != stream.fileno():  # (they are the same if it had been closed)
@@ -122,7 +124,7 @@ def silence(stream) -> None:
 def find_file(folder: str, name: str) -> str | None:
     """Return the real path of a readable file inside folder, None if there is none.
 
-    The name may lead through subfolders, but neither it nor a subfolder may be hidden.
+    Links are followed first; then neither the file nor a folder on the way to it may be hidden.
     """
     root = os.path.realpath(folder)
     try:
@@ -183,14 +185,14 @@ def download_headers(name: str) -> dict[str, str]:
             "X-Content-Type-Options": "nosniff"}
 
 
-# ---- The bytes of a request (skip this on a first reading) ----
+# ---- The bytes of a request (on a first reading, stop after read_line) ----
 #
 # A server must know exactly where a request ends. Where two programs on the way disagree, what
 # one takes for a body is a second request for the other, and a stranger can hide requests in
-# it. So whatever leaves room for doubt is refused here, and nothing is repaired.
+# it. So whatever leaves room for doubt about that is refused here.
 #
-# A stream is anything that is read like a file opened with "rb", such as io.BytesIO. All these
-# functions raise Refusal for what they do not take; most do it with require().
+# A stream is anything that is read like a file opened with "rb", such as io.BytesIO. The functions
+# raise Refusal for a bad request, mostly with require().
 
 T = TypeVar("T")
 
@@ -246,7 +248,7 @@ ORIGIN_FORM = re.compile(r'/(?:[!"$&-~]|%[0-9A-Fa-f]{2})*')
 
 
 def parse_target(method: str, target: str) -> tuple[str, str]:
-    """Return the two parts of a target, the path, decoded, and the query, as it was sent.
+    """Return the path of a target, decoded, and its query as it was sent.
 
     "/a%20b?x=%20" gives ("/a b", "x=%20") (RFC 9112 3.2).
     """
@@ -269,12 +271,12 @@ def parse_target(method: str, target: str) -> tuple[str, str]:
 
 # field-line = field-name ":" OWS field-value OWS CRLF: "Host: 127.0.0.1:9999\r\n"
 FIELD_LINE = re.compile(rf"({TOKEN}):([\t -~\x80-\xff]*)\r\n")
-MAX_FIELDS = 100  # lines: as many as http.client takes
+MAX_LINES = 100  # in a header section, with the empty line that ends it
 
 
 def read_fields(stream: BinaryIO, limit: int) -> Iterator[tuple[str, str]]:
     """Yield the names and values up to the empty line, limit bytes at the most (RFC 9112 5)."""
-    for _ in range(MAX_FIELDS):
+    for _ in range(MAX_LINES):
         line = read_line(stream, limit)
         require(len(line) <= limit, 431, "Headers Too Long")
         limit -= len(line)
@@ -309,7 +311,7 @@ IPV6_AND_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]*)?")
 
 
 def check_host(host: str) -> None:
-    """Refuse what is no host with or without a port (RFC 9110 7.2)."""
+    """Refuse what is neither a host nor a host and a port (RFC 9110 7.2)."""
     if NAME_AND_PORT.fullmatch(host):
         return
     match = require(IPV6_AND_PORT.fullmatch(host), 400, "Bad Host")
@@ -352,7 +354,7 @@ def body_length(headers: Message, version: str) -> int | None:
 
 def read_body(stream: BinaryIO, length: int | None) -> bytes:
     """Return the body, which has this many bytes or is IN_CHUNKS."""
-    if length is None:
+    if length is IN_CHUNKS:
         return read_chunks(stream)
     body = stream.read(length)
     require(len(body) == length, 400, "Body Cut Short")

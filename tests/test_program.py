@@ -153,8 +153,8 @@ class Welcome(Sandbox):
 
     def test_for_all_networks_it_names_the_address_for_a_phone_if_there_is_one(self):
         for own_address, last in [("192.168.1.7", "  on a phone there: http://192.168.1.7:80"),
-                                  (None, "everybody in your network can open these pages "
-                                         "and download all files")]:
+                                  (None, "everybody in your network can open these pages, "
+                                         "and all that is in files/")]:
             with mock.patch("main.find_own_address", return_value=own_address):
                 self.assertEqual(main.welcome("0.0.0.0", 80).splitlines()[-1], last)
 
