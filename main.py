@@ -6,6 +6,7 @@ which a request meets them. Easily missed: a handler answers GET and HEAD, never
 POST is answered with the time; and the handler of "/files/" lists the files, which are sent
 from here.
 """
+import atexit
 import errno
 import json
 import os
@@ -314,7 +315,7 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = os.name == "posix"  # no wait for a port whose server has just ended
     # (but on Windows that means two servers on one port, and so does this everywhere else)
     allow_reuse_port = False
-    is_stopping = False  # stop() makes it true
+    is_stopping = False  # stop() and main() make it true
 
     def __init__(self, address, handler_class):
         """Listen on the address (host, port); OSError if that cannot be."""
@@ -337,7 +338,7 @@ class Server(ThreadingHTTPServer):
             raise
 
     def service_actions(self):
-        """End serve_forever(), which calls this in each round, if stop() was called."""
+        """End serve_forever(), which calls this in each round, if the server is stopping."""
         if self.is_stopping:
             raise KeyboardInterrupt
 
@@ -353,19 +354,36 @@ class Server(ThreadingHTTPServer):
 # ---- Start and end ----
 
 def main():
-    """Serve until Ctrl+C or kill; exit with one sentence if that cannot begin."""
+    """Serve until Ctrl+C or kill; exit with one sentence if that cannot begin.
+
+    Another thread serves and speaks. So this one can end the program even if that one is stuck,
+    because the console takes nothing.
+    """
     server = listen()
+    is_program = __name__ == "__main__"  # and not a module in somebody's shell, which goes on
+    thread = threading.Thread(target=serve, args=[server, is_program], daemon=True)
+    thread.start()
     try:
-        say(welcome(*server.server_address[:2]), "stdout")
+        while not server.is_stopping:
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        server.is_stopping = True
+    thread.join(2)  # seconds
+    if is_program and thread.is_alive():
+        os._exit(0)
+
+
+def serve(server, is_program):
+    """Say where the pages are, serve until the server is stopping, and say that it has closed."""
+    say(welcome(*server.server_address[:2]), "stdout")
+    try:
         server.serve_forever(poll_interval=0.1)  # seconds until service_actions() is called
     except KeyboardInterrupt:
         pass
-    server.server_close()
-    is_program = __name__ == "__main__"  # and not a module in somebody's shell, which goes on
-    last_line = threading.Thread(
-        target=say, args=["server closed...", "stdout", is_program], daemon=True)
-    last_line.start()
-    last_line.join(1)  # second; a console that takes nothing would hold us up for ever
+    finally:
+        server.is_stopping = True
+        server.server_close()
+    say("server closed...", "stdout", last=is_program)
 
 
 def listen():
@@ -432,8 +450,19 @@ def stop(signal_number, frame):
     Server.is_stopping = True
 
 
+def leave(signal_number, frame):
+    """End at once, without waiting for what handlers have started."""
+    os._exit(0)
+
+
+def handle_signals(action):
+    """Let Ctrl+C and kill do this from now on."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, action)
+
+
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl+C, kill
-        signal.signal(number, stop)
+    handle_signals(stop)
     main()
-    os._exit(0)  # at once: Python itself would wait for threads that handlers have started
+    handle_signals(leave)  # Python waits for threads that handlers have started
+    atexit.register(handle_signals, signal.SIG_IGN)  # the very end is not to be disturbed

@@ -86,12 +86,13 @@ def check_response(response: object) -> tuple[int, str, bytes]:
     if not isinstance(content_type, str) or not MEDIA_TYPE.fullmatch(content_type):
         raise WrongResponse(f"content type is {shown(content_type)}, "
                             "not text of the form 'text/html'")
+    content_type = str.__str__(content_type)
     if isinstance(body, str):
         content_type = with_charset(content_type)
         body = as_utf8(body)
     if not isinstance(body, bytes):
         raise WrongResponse(f"body is {shown(body)}, not text (str) or bytes")
-    return int.__index__(status), str.__str__(content_type), b"".join([body])
+    return int.__index__(status), content_type, b"".join([body])
 
 
 # The parameter that says how text became bytes: "; charset=utf-8" gives "utf-8"

@@ -105,13 +105,13 @@ def say(text: str, stream_name: str = "stderr", last: bool = False) -> None:
             stream.flush()
         except OSError:  # the terminal, or the reader of a pipe, is gone
             silence(stream)
-        except Exception:  # noqa: BLE001 (a handler has closed it, or put who knows what there)
+        except BaseException:  # noqa: BLE001 (a handler has closed it, or put anything there)
             return
 
 
 def silence(stream) -> None:
     """Point a stream at nothing, so that what is left in it can be written without an error."""
-    with suppress(OSError):
+    with suppress(Exception):  # a stream of a handler's own may have no fileno(), or a false one
         nowhere = os.open(os.devnull, os.O_WRONLY)
         if nowhere != stream.fileno():  # (they are the same if it had been closed)
             os.dup2(nowhere, stream.fileno())

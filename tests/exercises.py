@@ -8,7 +8,6 @@ done, only how the server answers. PAGES, where a class has them, are the routes
 the other classes ask the pages of your own routes.py.
 """
 import atexit
-import glob
 import http.client
 import json
 import os
@@ -71,9 +70,8 @@ class Exercise(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        for path in glob.glob(os.path.join(glob.escape(PROJECT), "*.py")):
-            shutil.copy2(path, self.folder)
-        shutil.copytree(os.path.join(PROJECT, "templates"), os.path.join(self.folder, "templates"))
+        left_out = shutil.ignore_patterns(".*", "__pycache__", "tests", "files")
+        shutil.copytree(PROJECT, self.folder, ignore=left_out, dirs_exist_ok=True)
         os.mkdir(os.path.join(self.folder, "files"))
         self.download = os.path.join(self.folder, "files", "hello.txt")
         with open(self.download, "w", encoding="utf-8") as file:
@@ -173,7 +171,8 @@ class Exercise(unittest.TestCase):
     def complain(self, request, asked, came):
         """Fail: say what was asked, what came, and what the console says about it."""
         lines = self.read_console().splitlines()
-        lines = [line for line in lines if not line.startswith("  http")]  # the list of routes
+        dull = ("  http", '"GET / HTTP/1.1" 200')  # the list of routes, and what waits for a page
+        lines = [line for line in lines if not any(words in line for words in dull)]
         console = "\n".join(f"  {line}" for line in lines[-6:])
         self.fail(f"{request}: asked for {asked}; came: {came}\nThe console ends with:\n{console}")
 
@@ -257,7 +256,7 @@ def five(request):
     def test_headers_that_the_server_sends_itself_are_a_500(self):
         self.expect("GET /old", 302)
         for name in ("Content-Type", "content-type", "Content-Length", "CONTENT-LENGTH",
-                     "Transfer-Encoding", "transfer-encoding", "Connection"):
+                     "Transfer-Encoding", "transfer-encoding", "Connection", "Date", "server"):
             self.expect_any({name: "5"}, 500)
 
     def test_the_connection_goes_on_afterwards(self):
@@ -525,7 +524,8 @@ class Cookies(Exercise):
 
     def test_a_number_that_is_far_too_long_is_no_500(self):
         name, _ = self.first_cookie()
-        self.expect("GET /visits", 200, sent_headers={"Cookie": f"{name}={'9' * 5000}"})
+        for digits in (30, 4299, 4300, 4301, 5000):  # Python turns up to 4300 into a number
+            self.expect("GET /visits", 200, sent_headers={"Cookie": f"{name}={'9' * digits}"})
 
     def test_a_malformed_header_counts_from_1_again(self):
         name, _ = self.first_cookie()
@@ -554,6 +554,12 @@ def four(request):
 @route("/shared")
 def shared(request):
     return 200, "text/plain", "shared", SHARED
+
+OWN = {"x-time": "mine"}
+
+@route("/own")
+def own(request):
+    return 200, "text/plain", str(OWN), OWN
 
 @route("/missing")
 def missing(request):
@@ -603,6 +609,10 @@ def evil(request):
         self.expect("GET /missing", 404, "There is no such planet.")
         for _ in range(2):
             self.read_time(self.expect("GET /shared", 200, "shared", {"X-Colour": "green"}))
+
+    def test_the_header_is_sent_once_and_the_dictionary_of_the_handler_stays(self):
+        for _ in range(2):
+            self.read_time(self.expect("GET /own", 200, "{'x-time': 'mine'}"))
 
     def test_the_time_is_that_of_the_handler(self):
         start = time.perf_counter()

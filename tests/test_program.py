@@ -275,12 +275,42 @@ class Stop(Program):
                 self.assert_ends(process)
             self.assertNotIn("Traceback", process.stderr.read())
 
-    def test_threads_of_a_handler_do_not_keep_it_from_ending(self):
+    def test_a_second_ctrl_c_does_not_wait_for_threads_of_a_handler(self):
         process = self.start("-c", AS_PROGRAM % "import threading\n"
                              "threading.Thread(target=threading.Event().wait).start()")
         self.read_address(process)
         process.send_signal(signal.SIGTERM)
+        self.assertIn("server closed...\n", iter(process.stdout.readline, ""))  # reads up to it
+
+        def is_ended():
+            process.send_signal(signal.SIGTERM)
+            return process.poll() is not None
+
+        wait_until(is_ended, "the program ends")
+        self.assertEqual(process.wait(LIMIT), 0)
+
+    def test_what_was_registered_and_what_is_in_buffers_is_not_lost(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "visits.txt")
+            process = self.start("-c", AS_PROGRAM % f"import atexit\nfile = open({path!r}, 'w')\n"
+                                 "atexit.register(print, 'more', file=file)\nfile.write('one ')")
+            self.read_address(process)
+            process.send_signal(signal.SIGINT)
+            self.assert_ends(process)
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "one more\n")
+
+    def test_a_computer_without_a_free_thread_does_not_keep_it_from_ending(self):
+        process = self.start("-c", AS_PROGRAM % """import socketserver
+def refuse(*arguments):
+    raise RuntimeError("can't start new thread")
+socketserver.ThreadingMixIn.process_request = refuse""")
+        address = self.read_address(process)
+        with socket.create_connection(address) as client:
+            self.assertEqual(receive_all(client), b"")
+        process.send_signal(signal.SIGINT)
         self.assert_ends(process)
+        self.assertRegex(process.stderr.read(), r"\Aconnection dropped: RuntimeError\(.*\n\Z")
 
     def test_a_console_that_takes_nothing_does_not_keep_it_from_ending(self):
         reading, writing = os.pipe()  # nobody reads
@@ -290,13 +320,17 @@ class Stop(Program):
             while True:
                 os.write(writing, b"full" * 1024)
         os.set_blocking(writing, True)
-        process = self.start(stderr=writing)
+        stuck_at_start = self.start(stdout=writing)
+        stuck_at_request = self.start(stderr=writing)
         os.close(writing)
-        address = self.read_address(process)
+        address = self.read_address(stuck_at_request)
+        wait_until(lambda: signal_is_caught(stuck_at_start), "the other one has started, too")
         with socket.create_connection(address) as client:
             client.sendall(GET)  # its log line is stuck
-            process.send_signal(signal.SIGINT)
-            self.assertEqual(process.wait(LIMIT), 0)
+            for process in (stuck_at_request, stuck_at_start):
+                process.send_signal(signal.SIGINT)
+            for process in (stuck_at_request, stuck_at_start):
+                self.assertEqual(process.wait(LIMIT), 0)
 
     def test_what_handlers_have_printed_is_not_lost(self):
         process = self.start("-c", AS_PROGRAM % "print('printed', end=' ')")
@@ -356,10 +390,9 @@ class LateTexts(Sandbox):
         said = self.change(mock.patch("sys.stdout", new_callable=type(self.console)))
         interrupted = mock.patch("socketserver.BaseServer.serve_forever",
                                  side_effect=KeyboardInterrupt)
-        with mock.patch("signal.signal"), mock.patch.object(config, "PORT", "0"), interrupted, \
-                mock.patch("os._exit") as exit_at_once:
+        with mock.patch("signal.signal"), mock.patch("atexit.register"), interrupted, \
+                mock.patch.object(config, "PORT", "0"):
             runpy.run_path(MAIN, run_name="__main__")
-        exit_at_once.assert_called_with(0)
         utils.say("late")
         utils.say("late", "stdout")
         self.assertEqual(said.getvalue().splitlines()[-1], "server closed...")
@@ -406,6 +439,16 @@ class DeadConsoles(Program):
                 self.assertEqual(process.wait(LIMIT), 0)
                 if "stderr" not in streams:
                     self.assertNotIn("Error", process.stderr.read())
+
+
+def signal_is_caught(process):
+    """Return whether a program has a handler for SIGTERM, where the system tells; else True."""
+    try:
+        with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
+            caught = int(re.search(r"SigCgt:\s*(\w+)", file.read())[1], 16)
+    except FileNotFoundError:
+        return True
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
 
 
 def is_listening(address):

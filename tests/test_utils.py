@@ -190,7 +190,8 @@ class Console(Sandbox):
         closed.close()
         recursive = io.StringIO()
         recursive.write = utils.say  # as a stream of a handler's own might do
-        for stream in (None, closed, 5, io.BytesIO(), Gone(2, RuntimeError()), recursive):
+        for stream in (None, closed, 5, io.BytesIO(), Gone(2, RuntimeError()), recursive,
+                       Gone(2, SystemExit()), Gone(None, BrokenPipeError())):
             with self.subTest(stream=stream), mock.patch.object(sys, "stderr", stream):
                 utils.say("lost")
 
@@ -342,6 +343,8 @@ class Files(Sandbox):
         self.assertEqual(utils.find_download("a.txt:stream") is None, os.name == "nt")
         with mock.patch("os.name", "nt"):
             self.assertIsNone(utils.find_download("a.txt:stream"))
+            self.set_config(FILE_DIR=self.folder)
+            self.assertEqual(utils.find_download("a.txt"), self.path("a.txt"))
 
 
 class DownloadHeaders(unittest.TestCase):
