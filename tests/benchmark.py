@@ -1,6 +1,6 @@
 """What a request costs: this server beside the article's design and the standard library.
 
-Run it as `python tests/benchmark.py`; it takes under a minute and needs nothing installed.
+Run it as `python tests/benchmark.py`; it takes about half a minute and needs nothing installed.
 It starts five servers, each as its own process on a free port:
 
 - this server, as a user starts it, and once more with a large file to download;
@@ -10,6 +10,11 @@ It starts five servers, each as its own process on a free port:
 
 They are measured in turn, round after round, so that whatever else slows the computer
 down meets all of them. The table has the median of the rounds. Read next: main().
+
+What slow clients cost the others is asked with slowhttptest, where it is installed: 2,000 of
+them send a header every 10 seconds, while the server is asked for pages by hand.
+
+    slowhttptest -c 2000 -H -i 10 -r 400 -l 30 -u http://127.0.0.1:9999/
 """
 import os
 import platform

@@ -7,7 +7,6 @@ import errno
 import http.client
 import os
 import re
-import runpy
 import signal
 import socket
 import subprocess
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 
 import config
 import main
-import utils
 from tests.support import GET, LIMIT, PROJECT, Sandbox, receive_all, wait_until
 
 MAIN = os.path.join(PROJECT, "main.py")
@@ -98,7 +96,7 @@ class Start(Program):
                 self.assertEqual(address[0], local)
                 self.assert_serves(address)
                 self.assert_serves(("127.0.0.1", address[1]))  # "::" is for IPv4 too
-                process.kill()
+                process.terminate()
                 rest = process.stdout.read()
                 self.assertIn("everybody in your network can open these pages", rest)
 
@@ -338,6 +336,18 @@ socketserver.ThreadingMixIn.process_request = refuse""")
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(LIMIT), 0)
 
+    def test_what_a_thread_says_after_the_last_line_is_not_written(self):
+        process = self.start("-c", AS_PROGRAM % """import threading, utils
+def speak_late():
+    utils.CONSOLE_CLOSED.wait()
+    utils.say("late")
+    utils.say("late", "stdout")
+threading.Thread(target=speak_late).start()  # Python waits for it""")
+        self.read_address(process)
+        process.send_signal(signal.SIGINT)
+        self.assert_ends(process)
+        self.assertEqual(process.stderr.read(), "")
+
     def test_nothing_follows_the_last_line_under_load(self):
         with tempfile.TemporaryFile("w+") as output:
             process = self.start(stdout=output, stderr=output)
@@ -382,21 +392,6 @@ main.say("alive")""")
             self.assertIn("server closed...\n", lines)  # reads on up to this line
         self.assertEqual(process.wait(LIMIT), 0)
         self.assertEqual(process.stderr.read().splitlines()[-1], "alive")
-
-
-class LateTexts(Sandbox):
-    def test_what_a_thread_says_after_the_last_line_is_not_written(self):
-        self.addCleanup(utils.CONSOLE_CLOSED.clear)
-        said = self.change(mock.patch("sys.stdout", new_callable=type(self.console)))
-        interrupted = mock.patch("socketserver.BaseServer.serve_forever",
-                                 side_effect=KeyboardInterrupt)
-        with mock.patch("signal.signal"), mock.patch("atexit.register"), interrupted, \
-                mock.patch.object(config, "PORT", "0"):
-            runpy.run_path(MAIN, run_name="__main__")
-        utils.say("late")
-        utils.say("late", "stdout")
-        self.assertEqual(said.getvalue().splitlines()[-1], "server closed...")
-        self.assertEqual(self.console.getvalue(), "")
 
 
 @unittest.skipUnless(os.name == "posix", "the streams of a program are closed in the way of POSIX")
