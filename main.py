@@ -365,7 +365,7 @@ def main():
     thread.start()
     try:
         while not server.is_stopping:
-            time.sleep(0.1)
+            time.sleep(0.05)
     except KeyboardInterrupt:
         server.is_stopping = True
     thread.join(2)  # seconds
@@ -377,7 +377,7 @@ def serve(server, is_program):
     """Say where the pages are, serve until the server is stopping, and say that it has closed."""
     say(welcome(*server.server_address[:2]), "stdout")
     try:
-        server.serve_forever(poll_interval=0.1)  # seconds until service_actions() is called
+        server.serve_forever(poll_interval=0.05)  # seconds until service_actions() is called
     except KeyboardInterrupt:
         pass
     finally:

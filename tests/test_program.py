@@ -89,9 +89,10 @@ class Start(Program):
         self.assertIn(b"</html>", self.get(address, "/home"))
 
     def test_on_all_networks_it_prints_an_address_that_a_browser_can_open(self):
-        for host, local in [("0.0.0.0", "127.0.0.1"), *([("::", "::1")] if has_ipv6() else [])]:
+        cases = [("0.0.0.0", "127.0.0.1"), *([("::", "::1")] if has_ipv6() else [])]
+        started = [self.start(MINI_HOST=host) for host, _ in cases]
+        for (host, local), process in zip(cases, started):
             with self.subTest(host=host):
-                process = self.start(MINI_HOST=host)
                 address = self.read_address(process)
                 self.assertEqual(address[0], local)
                 self.assert_serves(address)
@@ -318,8 +319,11 @@ socketserver.ThreadingMixIn.process_request = refuse""")
             while True:
                 os.write(writing, b"full" * 1024)
         os.set_blocking(writing, True)
-        stuck_at_start = self.start(stdout=writing)
-        stuck_at_request = self.start(stderr=writing)
+        soon = AS_PROGRAM % """import threading
+join = threading.Thread.join
+threading.Thread.join = lambda self, timeout: join(self, timeout / 10)  # to save time"""
+        stuck_at_start = self.start("-c", soon, stdout=writing)
+        stuck_at_request = self.start("-c", soon, stderr=writing)
         os.close(writing)
         address = self.read_address(stuck_at_request)
         wait_until(lambda: signal_is_caught(stuck_at_start), "the other one has started, too")
@@ -417,13 +421,17 @@ class DeadConsoles(Program):
                 wait_until(lambda address=address: is_listening(address), "the server listens")
                 self.assert_serves(address)
                 self.assert_serves(address)
-                process.send_signal(signal.SIGINT)
+        for process, _ in started:
+            process.send_signal(signal.SIGINT)
+        for redirection, (process, _) in zip(redirections, started):
+            with self.subTest(redirection):
                 self.assertEqual(process.wait(LIMIT), 0)
                 self.assertNotIn("Error", process.stdout.read() + process.stderr.read())
 
     def test_with_readers_that_went_away_pages_are_served_and_the_end_is_quiet(self):
         cases = (["stdout"], ["stderr"], ["stdout", "stderr"])
-        for streams, process in zip(cases, [self.start() for _ in cases]):
+        started = [self.start() for _ in cases]
+        for streams, process in zip(cases, started):
             with self.subTest(streams=streams):
                 address = self.read_address(process)
                 for name in streams:
@@ -431,6 +439,8 @@ class DeadConsoles(Program):
                 for _ in range(3):
                     self.assert_serves(address)
                 process.send_signal(signal.SIGTERM)
+        for streams, process in zip(cases, started):
+            with self.subTest(streams=streams):
                 self.assertEqual(process.wait(LIMIT), 0)
                 if "stderr" not in streams:
                     self.assertNotIn("Error", process.stderr.read())
