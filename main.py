@@ -416,7 +416,7 @@ def explain_failure(error):
 
 def welcome(host, port):
     """Return what the console says at the start: where the pages are, and who can reach them."""
-    local_hosts = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # all addresses: the one for this computer
+    local_hosts = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # "all": the one to use here
     url = make_url(local_hosts.get(host, host), port)
     lines = [f"server running on {url} (Ctrl+C stops it)"]
     lines += [f"  {url}{quote(path)}" for path in ROUTES]
