@@ -362,8 +362,8 @@ def main():
     server = listen()
     is_program = __name__ == "__main__"  # and not a module in somebody's shell, which goes on
     thread = threading.Thread(target=serve, args=[server, is_program], daemon=True)
-    thread.start()
     try:
+        thread.start()
         while not server.is_stopping:
             time.sleep(0.05)
     except KeyboardInterrupt:
