@@ -93,7 +93,7 @@ class Routes(unittest.TestCase):
 
     def test_a_path_that_no_request_can_have_is_refused_with_the_reason(self):
         for path in ("about", "", " /about", "http://host/about", "/about?x=1", "/about#top",
-                     "/a\n?", "/\ud800", None, b"/about"):
+                     "/a\n?", "/\ud800", "/\udbff", "/\udfff", None, b"/about"):
             with self.subTest(path=path):
                 with self.assertRaises(ValueError) as caught:
                     router.route(path)
