@@ -312,9 +312,9 @@ class Server(ThreadingHTTPServer):
     """
 
     request_queue_size = 512  # connections that may wait to be accepted
-    allow_reuse_address = os.name == "posix"  # no wait for a port whose server has just ended
-    # (but on Windows that means two servers on one port, and so does this everywhere else)
-    allow_reuse_port = False
+    allow_reuse_address = os.name == "posix"  # no wait for a port whose server has just ended;
+    # on Windows, the same setting would let two servers have one port
+    allow_reuse_port = False  # this would let two servers have one port on Linux and macOS
     is_stopping = False  # stop() and main() make it true
 
     def __init__(self, address, handler_class):
@@ -370,7 +370,7 @@ def main():
         server.is_stopping = True
     thread.join(2)  # seconds
     if is_program and thread.is_alive():
-        os._exit(0)
+        os._exit(0)  # at once: what holds up that thread would hold up Python's own end, too
 
 
 def serve(server, is_program):

@@ -1,9 +1,10 @@
 """The pages of this site, and the file to edit: add a handler, restart the server, browse.
 
-A handler is called with a Request (see router.py) when somebody asks for its path with GET or
-HEAD; it returns (status, content type, body). A POST never comes here: main.py answers every
-POST with the time. Nor does a download: "/files/" below lists the files, main.py sends them.
-Read next: utils.py.
+A handler is called with a request when somebody asks for its path with GET or HEAD; it returns
+(status, content type, body). A request has a method, a path, a query, headers, a body and a
+client_address (see router.py). A POST never comes here: main.py answers every POST with the
+time. Nor does a download: "/files/" below lists the files, main.py sends them. Read next:
+utils.py.
 """
 import os
 from html import escape

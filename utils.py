@@ -95,11 +95,13 @@ def say(text: str, stream_name: str = "stderr", last: bool = False) -> None:
     While a console takes nothing (a paused terminal), every thread that calls say() waits.
     """
     with CONSOLE_LOCK:
-        stream = getattr(sys, stream_name)  # None if the program was started without it
-        if stream is None or CONSOLE_CLOSED.is_set():
+        if CONSOLE_CLOSED.is_set():
             return
         if last:
             CONSOLE_CLOSED.set()
+        stream = getattr(sys, stream_name)
+        if stream is None:  # the program was started without it
+            return
         try:
             stream.write(text.translate(CONTROLS) + "\n")
             stream.flush()

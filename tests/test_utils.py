@@ -221,6 +221,13 @@ class Console(Sandbox):
         utils.say("later", last=True)
         self.assertEqual(self.console.getvalue(), "last\n")
 
+    def test_nothing_follows_the_last_text_even_if_nobody_can_read_that(self):
+        self.addCleanup(utils.CONSOLE_CLOSED.clear)
+        with mock.patch.object(sys, "stdout", None):
+            utils.say("last", "stdout", last=True)
+        utils.say("late")
+        self.assertEqual(self.console.getvalue(), "")
+
     def test_two_texts_never_mix(self):
         class Slow(io.StringIO):
             def write(self, text):
