@@ -1,69 +1,76 @@
-"""The server: bytes become a Request, its handler is called, its Response becomes bytes.
+"""The server: bytes become a Request, its handler is called, what it returns becomes bytes.
 
-`python main.py` starts it. Read it from top to bottom: http.server calls the first method of
-SidhHTTP for one request after the other, and the methods below it are roughly in the order in
-which a request meets them. Easily missed: a handler answers GET and HEAD, never POST, for every
-POST is answered with the time; and the handler of "/files/" lists the files, which are sent
-from here.
+Read this last; begin with config.py. `python main.py` starts it. When a browser opens the page
+"/", it sends a request, which is text. (Here, some headers are left out.)
+
+    GET / HTTP/1.1
+    Host: 127.0.0.1:9999
+
+An empty line ends the headers. The response has the same form; after its empty line comes the
+body, which is the page:
+
+    HTTP/1.1 200 OK
+    Content-Type: text/html; charset=utf-8
+    Content-Length: 20
+
+    <h1>Hello World</h1>
+
+Five steps lead from the request to the response:
+
+1. Server accepts a connection, and makes a thread and a SidhHTTP for it.
+2. handle_one_request() calls read_request(), which reads the bytes and makes a Request of them.
+3. handle_one_request() calls do_GET(), which looks up the handler of the path in ROUTES.
+4. call_handler() calls the handler with the Request, and checks what it returns.
+5. send_page() sends that. The connection stays open, and step 2 comes again.
 """
-import atexit
 import errno
 import json
 import os
-import re
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
-from contextlib import suppress
 from difflib import get_close_matches
 from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from urllib.parse import quote
 
 import config
-import routes  # noqa: F401 (its @route lines fill ROUTES)
+import routes  # noqa: F401 (for checkers: it is of use, for its "@route" lines fill ROUTES)
+import utils
 from router import ROUTES, Request, WrongResponse, check_response, name_of
-from utils import (
-    Html,
-    Refusal,
-    body_length,
-    check_host_header,
-    download_headers,
-    list_members,
-    open_download,
-    parse_request_line,
-    parse_target,
-    read_body,
-    read_headers,
-    read_line,
-    require,
-    say,
-    to_html,
-)
+from utils import Html, Refusal, require, say
 
 
 class SidhHTTP(BaseHTTPRequestHandler):
-    """One client's connection. (Sidh is short for Sidharth, who wrote the article.)
+    """A client's connection, on which one request after the other comes.
 
-    From http.server it has connection (the socket), rfile and wfile (to read and to write it),
-    client_address, responses (the names of the statuses), send_response(), send_header(),
-    end_headers(), handle_expect_100(), log_error(), address_string(), log_date_time_string(),
-    and the loop: handle() calls handle_one_request() until close_connection is true.
+    (Sidh is short for Sidharth, who wrote the article.) From http.server, it has
+
+    - connection, the socket; rfile and wfile, to read from it and to write to it;
+    - client_address, and responses, which has a name and a sentence for each status;
+    - handle(), the loop: it calls handle_one_request() until close_connection is true;
+    - send_response(), send_header(), end_headers() and handle_expect_100(), which write to wfile;
+    - log_error(), which calls log_message(), and address_string() and log_date_time_string().
     """
 
     def handle_one_request(self):
-        """Read one request and answer it, or refuse it and close the connection.
+        """Read one request and answer it.
 
-        If the client is silent for longer than timeout, or the connection breaks, reading and
-        writing raise an OSError. That ends the loop too; Server.handle_error() gets it.
+        The loop in handle() calls this again and again. When it ends, http.server calls
+        finish(), and then it closes the connection; no line of ours does that. The loop ends
+
+        - if close_connection is true: after a bad request, and after the last one;
+        - if the client goes away, or is silent for longer than timeout (see the end of this
+          class): then reading and writing raise an OSError. It leaves the loop, too, because
+          nothing here catches it, and it ends up in Server.handle_error().
         """
-        self.close_connection = True  # unless read_request() finds all in order
+        self.close_connection = True  # until read_request() finds that the request is sound
+        self.request = None  # forget the last one, whose body may be large
         try:
-            self.request = self.read_request()  # (for socketserver, the socket: use connection)
+            self.request = self.read_request()  # (http.server calls the socket a request, too)
         except Refusal as refusal:
             self.send_error(refusal.status, refusal.reason)
             return
@@ -74,28 +81,29 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def read_request(self):
         """Return the next Request of this connection; None if the client sends no more.
 
-        On the way it keeps what a refusal needs: requestline, for the log, and method. If all
-        is in order, it decides at the end whether the connection stays open.
+        It keeps requestline, for the log, and is_head, for what sends the response.
         """
-        line = read_line(self.rfile, config.MAX_HEAD)
+        line = utils.read_line(self.rfile, config.MAX_HEAD)
         if line == "\r\n":  # one empty line before a request means nothing (RFC 9112 2.2)
-            line = read_line(self.rfile, config.MAX_HEAD)
+            line = utils.read_line(self.rfile, config.MAX_HEAD)
         if line == "":
             return None
         self.requestline = line.rstrip("\r\n")
-        self.method = self.requestline.partition(" ")[0]  # (a refused HEAD has no body either)
-        method, target, version = parse_request_line(line)
+        self.is_head = self.requestline.split(" ")[0] == "HEAD"  # true even if it is refused
+        method, target, version = utils.parse_request_line(line)
         require(hasattr(self, "do_" + method), 501, "Unsupported Method")
-        path, query = parse_target(method, target)
-        headers = read_headers(self.rfile, config.MAX_HEAD - len(line))
-        check_host_header(headers, version)
-        length = body_length(headers, version)
-        if "100-continue" in list_members(headers, "Expect") and version != "HTTP/1.0":
-            self.handle_expect_100()  # the client waits for this before it sends the body
+        host, path, query = utils.parse_target(method, target)
+        headers = utils.read_headers(self.rfile, config.MAX_HEAD - len(line))
+        utils.check_host_header(headers, version, host)
+        length = utils.body_length(headers, version)
+        if "100-continue" in utils.list_members(headers, "Expect") and version != "HTTP/1.0":
+            # The client waits for "100 Continue" before it sends the body, in case it is refused.
+            self.handle_expect_100()
             self.wfile.flush()
-        body = read_body(self.rfile, length)  # whatever the method: the next request follows it
-        must_close = version == "HTTP/1.0" or "close" in list_members(headers, "Connection")
-        self.close_connection = must_close
+        body = utils.read_body(self.rfile, length)  # even of a GET: the next request follows it
+        # Since HTTP/1.1, a connection stays open (keep-alive) until one side says "close".
+        is_last = version == "HTTP/1.0" or "close" in utils.list_members(headers, "Connection")
+        self.close_connection = is_last
         return Request(method, path, query, headers, body, self.client_address[:2])
 
     # ---- What each method is answered with ----
@@ -111,7 +119,10 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.send_not_found()
 
     def do_HEAD(self):
-        """Answer as to a GET; send_page() and send_file() leave the body out."""
+        """Answer as to a GET, without the body, for clients that want only the headers.
+
+        It is send_page() and send_file() that leave the body out.
+        """
         self.do_GET()
 
     def do_POST(self):
@@ -130,29 +141,21 @@ class SidhHTTP(BaseHTTPRequestHandler):
         """Send what the handler returns; a 500 if it raises, or returns what cannot be sent."""
         try:
             status, content_type, body = check_response(handler(self.request))
-        except BaseException as error:  # noqa: BLE001 (even exit() ends no more than this)
-            self.report(handler, error)
+        except WrongResponse as error:
+            self.log_error("%s: %s", name_of(handler), error)
+            self.send_error(500)
+        except BaseException:  # noqa: BLE001 (all of them: even exit() ends only this request)
+            say(traceback.format_exc().rstrip())
             self.send_error(500)
         else:
             self.send_page(status, {"Content-Type": content_type}, body)
-
-    def report(self, handler, error):
-        """Say what a handler did wrong: the traceback, or a line about what it returned."""
-        try:
-            if isinstance(error, WrongResponse):
-                self.log_error("%s: %s", name_of(handler), error)
-            else:
-                say(traceback.format_exc().rstrip())
-        except BaseException:  # noqa: BLE001 (the error itself, asked what it is, may raise)
-            self.log_error("the handler of %r has a bug that cannot be shown", self.request.path)
 
     # ---- Downloads ----
 
     def send_download(self, name):
         """Send the file of FILE_DIR that has this name, or 404 if there is none."""
         try:
-            headers = download_headers(name)
-            file = open_download(name)
+            file = utils.open_download(name)
         except OSError as error:
             self.log_error("cannot open %r: %s", name, error)
             self.send_error(503)
@@ -161,48 +164,44 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.send_not_found()
             return
         with file:
-            self.send_file(headers, file)
+            self.send_file(utils.download_headers(name), file)
 
     # ---- Errors ----
 
     def send_error(self, code, message=None, explain=None):
-        """Send an error as a small page; the message stands in the status line too.
+        """Send an error page: a status, its name, and a sentence that explains it.
 
-        The parameters are named as in http.server. explain is escaped unless it is Html. The
-        page, which is below the class, is made without any file: it must always work.
+        The parameters are named as in http.server: message is the name, explain the sentence,
+        which is escaped unless it is Html. Without them, both are http.server's, but for some
+        better sentences in EXPLANATIONS.
         """
-        reason = message or self.responses[code][0]
-        explanation = explain or EXPLANATIONS.get(code, "")
-        page = ERROR_PAGE % {"title": escape(f"{code} {reason}"), "text": to_html(explanation)}
+        reason, sentence = self.responses[code]
+        reason = message or reason
+        sentence = explain or EXPLANATIONS.get(code, sentence)
+        page = utils.render_error(f"{code} {reason}", sentence)
         headers = {"Content-Type": "text/html; charset=utf-8"}
         self.send_page(code, headers, page.encode(), reason)
 
     def send_not_found(self):
         """Send a 404, with a link to the page that may have been meant."""
-        explanation = Html(EXPLANATIONS[404])
-        similar_path = self.find_similar_path()
-        if similar_path:
-            link = f'<a href="{quote(similar_path)}">{escape(similar_path)}</a>'
-            explanation = Html(f"{explanation} Did you mean {link}?")
-        self.send_error(404, "Page Not Found", explanation)
-
-    def find_similar_path(self):
-        """Return the path of a route that looks like the one asked for, "" if none does."""
+        explanation = EXPLANATIONS[404]
         path = self.request.path
-        if len(path) > 64:  # to compare takes time, and strangers must not take too much of it
-            return ""
-        first_paths = list(ROUTES)[:100]  # for the same reason
-        similar_paths = get_close_matches(path, first_paths, n=1, cutoff=0.7)  # 1.0 is equal
-        return similar_paths[0] if similar_paths else ""
+        # Comparing texts takes time, and strangers must not take much of it: hence two limits.
+        if len(path) <= 64:
+            similar_paths = get_close_matches(path, list(ROUTES)[:100], n=1, cutoff=0.7)
+            if similar_paths:
+                url, text = quote(similar_paths[0]), escape(similar_paths[0])
+                explanation = Html(f'{explanation} Did you mean <a href="{url}">{text}</a>?')
+        self.send_error(404, "Page Not Found", explanation)
 
     # ---- Sending ----
 
     def send_page(self, status, headers, body, reason=None):
-        """Send a whole response, whose body is bytes. All responses but files leave here."""
-        if status in (204, 205, 304):  # never a body (RFC 9110 15.3.5, 15.3.6, 15.4.5)
+        """Send a whole response, whose body is bytes: whatever is not a download."""
+        if status in (204, 205, 304):  # No Content, Reset Content, Not Modified: never a body
             body = b""
         self.send_head(status, headers, len(body), reason)
-        if self.method != "HEAD":
+        if not self.is_head:
             self.wfile.write(body)
         self.wfile.flush()
 
@@ -211,7 +210,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         length = os.fstat(file.fileno()).st_size
         self.send_head(200, headers, length)
         self.wfile.flush()
-        if self.method == "HEAD" or length == 0:  # (sendfile() does not take 0)
+        if self.is_head or length == 0:  # (sendfile() does not take 0)
             return
         sent = self.connection.sendfile(file, 0, length)
         if sent < length:  # the file shrank meanwhile, and the client waits for the rest
@@ -219,103 +218,83 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     def send_head(self, status, headers, length, reason=None):
         """Send the status line and the headers; length is the number of bytes that follow."""
-        self.send_response(status, reason)
+        self.send_response(status, reason)  # with the headers Server and Date; logs a line
         for name, value in headers.items():
             self.send_header(name, value)
-        if status not in (204, 304):  # no length either (RFC 9110 8.6)
+        # With 204, a length is forbidden; with 304, it would be that of the page which is not
+        # sent (RFC 9110 8.6).
+        if status not in (204, 304):
             self.send_header("Content-Length", str(length))
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")
         self.end_headers()
 
-    def finish(self):
-        """Say that no more will come, and drop what the client still sends; then it is closed.
+    linger = 1  # seconds that finish() waits for each piece of what it drops
 
-        To close while something is left unread may destroy the last response on its way
-        (RFC 9112 9.6). The closing itself is done by http.server after this.
+    def finish(self):
+        """Let the client read the last response, before http.server closes the connection.
+
+        If a connection is closed while bytes that the client has sent are still unread, the
+        system may destroy what it has not delivered yet, such as the page that tells why a
+        request is refused (RFC 9112 9.6). So this reads on, and drops what comes.
         """
-        self.wfile.raw.close()  # or super() would wait again for a client that takes nothing
+        # This closes wfile, not the connection. If sending has failed, there may be bytes left
+        # in it, and super().finish() would wait once more for a client that takes nothing.
+        self.wfile.raw.close()
         super().finish()
         deadline = time.monotonic() + self.timeout
-        with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
+        try:
+            self.connection.shutdown(socket.SHUT_WR)  # tells the client that no more will come
             self.connection.settimeout(self.linger)
             while self.connection.recv(65536) and time.monotonic() < deadline:
                 pass
+        except OSError:  # the client has gone, or is silent: there is nothing more to drop
+            pass
 
     # ---- The log ----
 
-    def log_request(self, code="-", size="-"):
-        """Log a request and its status; http.server calls it for each response."""
+    def log_request(self, code):
+        """Log a request and its status; send_response() calls this."""
         line = self.requestline
         if len(line) > 200:
             line = line[:200] + "..."
-        self.log_message('"%s" %s %s', line, code, size)
+        self.log_message('"%s" %s -', line, code)
 
     def log_message(self, format, *args):
         """Write a line to the console: who, when, and what."""
-        text = (format % args).replace("\n", "\\n")
-        say(f"{self.address_string()} - - [{self.log_date_time_string()}] {text}")
+        when = self.log_date_time_string()
+        say(f"{self.address_string()} - - [{when}] {format % args}")
 
     # ---- What http.server reads from the class ----
 
     protocol_version = "HTTP/1.1"  # in each status line
-    request_version = "HTTP/1.1"  # never the client's: a response always has a status line
+    request_version = "HTTP/1.1"  # (http.server leaves the status line out for HTTP/0.9)
     server_version = "SidhHTTP/1.0"  # with sys_version, the header Server
     sys_version = "(mini web framework)"  # instead of the version of Python
-    timeout = config.TIMEOUT  # seconds; then reading and sending raise socket.timeout
-    linger = 1  # second that finish() waits for each piece of what it drops (ours alone)
+    timeout = config.TIMEOUT  # seconds without a byte; then reading and writing raise an OSError
     wbufsize = 64 * 1024  # bytes are gathered until flush(), so a small response is one packet
     disable_nagle_algorithm = True  # the system sends a packet at once
 
 
-# ---- What an error page says ----
-
+# Where http.server's own sentence would be wrong here, or less helpful.
 EXPLANATIONS = {
     400: "This server does not understand the request, so it did nothing.",
     404: "There is no page at this address.",
-    413: "The request carries more than this server takes.",
-    414: "The address is longer than this server takes.",
-    431: "The headers of the request are more than this server takes.",
     500: "This page has a bug; the console of the server says which.",
-    501: "This server does not know what the request asks it to do.",
     503: "The server cannot do this at the moment: try again later.",
-    505: "This server speaks HTTP/1.1 and HTTP/1.0 alone.",
 }
 
-ERROR_PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-  <meta charset="utf-8">
-  <meta name="viewport" content="width=device-width, initial-scale=1">
-  <title>%(title)s</title>
-  <link rel="icon" href="data:,">
-  <style>
-    :root { color-scheme: light dark; }
-    body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 36rem; margin: 15vh auto;
-           padding: 0 1.25rem; }
-    h1 { font-size: 2.2rem; line-height: 1.2; text-wrap: balance; }
-  </style>
-</head>
-<body>
-  <h1>%(title)s</h1>
-  <p>%(text)s</p>
-</body>
-</html>
-"""
 
-
-class Server(ThreadingHTTPServer):
+class Server(ThreadingTCPServer):
     """Listens, and gives each connection a thread and a SidhHTTP: none waits for another.
 
     (What its methods call a request is a connection's socket, as in socketserver.)
     """
 
+    daemon_threads = True  # they do not keep the program from ending
     request_queue_size = 512  # connections that may wait to be accepted
-    allow_reuse_address = os.name == "posix"  # no wait for a port whose server has just ended;
-    # on Windows, the same setting would let two servers have one port
-    allow_reuse_port = False  # this would let two servers have one port on Linux and macOS
-    is_stopping = False  # stop() and main() make it true
+    # No wait for a port whose server has just ended. (Not on Windows, where this means that two
+    # servers may have one port.)
+    allow_reuse_address = os.name == "posix"
 
     def __init__(self, address, handler_class):
         """Listen on the address (host, port); OSError if that cannot be."""
@@ -324,10 +303,10 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, handler_class)
 
     def server_bind(self):
-        """Take the address."""
-        if self.address_family == socket.AF_INET6:  # "::" is for IPv4 too
+        """Take the address; "::" is for IPv4, too."""
+        if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        TCPServer.server_bind(self)  # not super(): that asks DNS for a name, which may take long
+        super().server_bind()
 
     def get_request(self):
         """Return the next connection and its address; if that fails, OSError after a pause."""
@@ -337,90 +316,63 @@ class Server(ThreadingHTTPServer):
             time.sleep(0.1)  # or serve_forever() would try again at once, and again
             raise
 
-    def service_actions(self):
-        """End serve_forever(), which calls this in each round, if the server is stopping."""
-        if self.is_stopping:
-            raise KeyboardInterrupt
-
     def handle_error(self, request, client_address):
-        """Say in one line what broke, and where; nothing if a client went away or fell silent."""
+        """Say what is wrong with main.py; nothing if a client went away or fell silent."""
         error = sys.exc_info()[1]
+        # (Before Python 3.10, socket.timeout was no TimeoutError.)
         if isinstance(error, (ConnectionError, TimeoutError, socket.timeout)):
-            return  # (before Python 3.10, socket.timeout was no TimeoutError)
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        say(f"connection dropped: {error!r} at {where}")
+            return
+        # Ctrl+C may come while the thread of a connection starts; then serve_forever() closes the
+        # socket, whose number is -1 from then on, and the thread finds it closed.
+        if request.fileno() == -1:
+            return
+        say(traceback.format_exc().rstrip())
 
-
-# ---- Start and end ----
 
 def main():
-    """Serve until Ctrl+C or kill; exit with one sentence if that cannot begin.
-
-    Another thread serves and speaks. So this one can end the program even if that one is stuck,
-    because the console takes nothing.
-    """
+    """Serve until Ctrl+C or kill; exit with one sentence if the server cannot start."""
     server = listen()
-    is_program = __name__ == "__main__"  # and not a module in somebody's shell, which goes on
-    thread = threading.Thread(target=serve, args=[server, is_program], daemon=True)
     try:
-        thread.start()
-        while not server.is_stopping:
-            time.sleep(0.05)
-    except KeyboardInterrupt:
-        server.is_stopping = True
-    thread.join(2)  # seconds
-    if is_program and thread.is_alive():
-        os._exit(0)  # at once: what holds up that thread would hold up Python's own end, too
-
-
-def serve(server, is_program):
-    """Say where the pages are, serve until the server is stopping, and say that it has closed."""
-    say(welcome(*server.server_address[:2]), "stdout")
-    try:
-        server.serve_forever(poll_interval=0.05)  # seconds until service_actions() is called
+        say(welcome(*server.server_address[:2]), "stdout")
+        server.serve_forever()
     except KeyboardInterrupt:
         pass
-    finally:
-        server.is_stopping = True
-        server.server_close()
-    say("server closed...", "stdout", last=is_program)
+    server.server_close()
+    say("server closed...", "stdout")
 
+
+# ---- What main() needs at the start ----
 
 def listen():
     """Return a Server that listens where config says; exit with one sentence if it cannot."""
-    port = str(config.PORT)
-    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        sys.exit(f"{port!r} is not a port: set MINI_PORT to a number from 1024 to 65535")
+    host, port = config.HOST, config.PORT
     try:
-        return Server((config.HOST, int(port)), SidhHTTP)
-    except (OSError, UnicodeError, TypeError) as error:  # the last two: a host such as "é..b"
-        sys.exit(explain_failure(error))
+        return Server((host, int(port)), SidhHTTP)
+    except (socket.gaierror, UnicodeError, TypeError):  # ("é..b" is one of the last two)
+        sys.exit(f"{host!r} is neither an address nor a name that this computer knows: "
+                 "correct MINI_HOST or leave it out")
+    except (ValueError, OverflowError):
+        sys.exit(f"{port!r} is not a port: set MINI_PORT to a number from 1024 to 65535")
+    except PermissionError:
+        sys.exit(f"port {port} needs administrator rights or is reserved: "
+                 "set MINI_PORT to a number from 1024 to 65535")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(f"port {port} is taken, perhaps by another copy of this server: "
+                     "stop it, or set MINI_PORT to another port")
+        sys.exit(f"cannot listen on {host!r}: {error.strerror}: correct MINI_HOST or leave it out")
 
 
-def explain_failure(error):
-    """Return why the server cannot listen, and what to do about it, in one sentence."""
-    if isinstance(error, (socket.gaierror, UnicodeError, TypeError)):
-        return (f"{config.HOST!r} is neither an address nor a name that this computer knows: "
-                "correct MINI_HOST or leave it out")
-    if isinstance(error, PermissionError):
-        return (f"port {config.PORT} needs administrator rights or is reserved: "
-                "set MINI_PORT to a number from 1024 to 65535")
-    if error.errno == errno.EADDRINUSE:
-        return (f"port {config.PORT} is taken, perhaps by another copy of this server: "
-                "stop it, or set MINI_PORT to another port")
-    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return (f"{config.HOST!r} is not an address of this computer: "
-                "correct MINI_HOST or leave it out")
-    return f"cannot listen on {config.HOST!r}, port {config.PORT}: {error}"
+# The hosts that stand for all networks, and what a browser on this computer takes instead
+ALL_NETWORKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def welcome(host, port):
-    """Return what the console says at the start: where the pages are, and who can reach them."""
-    local_hosts = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # "all": the one to use here
-    url = make_url(local_hosts.get(host, host), port)
+    """Return what the console says at the start: where the pages are; for all networks, more."""
+    url = make_url(ALL_NETWORKS.get(host, host), port)
     lines = [f"server running on {url} (Ctrl+C stops it)"]
     lines += [f"  {url}{quote(path)}" for path in ROUTES]
-    if host in local_hosts:
+    if host in ALL_NETWORKS:
         lines.append("everybody in your network can open these pages, and all that is in files/")
         own_address = find_own_address()
         if own_address:
@@ -436,33 +388,40 @@ def make_url(host, port):
 
 
 def find_own_address():
-    """Return this computer's address in its network, None if it has none. Nothing is sent."""
+    """Return this computer's address in its network, None if it is in none.
+
+    The system chooses it when a socket is to send something out. For UDP, connect() sends
+    nothing yet; and 192.0.2.1 is an address for examples, which nobody has (RFC 5737).
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # for UDP, this only looks up the way (RFC 5737)
+            probe.connect(("192.0.2.1", 9))
         except OSError:
             return None
         return probe.getsockname()[0]
 
 
+# ---- Ctrl+C (SIGINT) and kill (SIGTERM) ----
+
 def stop(signal_number, frame):
-    """Note that the server is to end. No more than that: a signal may interrupt any line."""
-    Server.is_stopping = True
+    """End serve_forever() in main(). The next signal ends the program at once, whatever hangs."""
+    give_signals_back()
+    raise KeyboardInterrupt
 
 
-def leave(signal_number, frame):
-    """End at once, without waiting for what handlers have started."""
-    os._exit(0)
-
-
-def handle_signals(action):
-    """Let Ctrl+C and kill do this from now on."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, action)
+def give_signals_back():
+    """Let Ctrl+C and kill do what they do if nobody catches them: the system ends the program."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
-    handle_signals(stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    if hasattr(os, "register_at_fork"):  # (not on Windows)
+        # A process that a handler forks is a copy of this one, but must not call stop().
+        os.register_at_fork(after_in_child=give_signals_back)
     main()
-    handle_signals(leave)  # Python waits for threads that handlers have started
-    atexit.register(handle_signals, signal.SIG_IGN)  # the very end is not to be disturbed
+    # The thread of a handler may be in the middle of print(). Python would crash at its end if
+    # that still held the console; so there is no console from here on.
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None

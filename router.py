@@ -4,45 +4,46 @@
     def greet(request):
         return 200, "text/plain", "Hello!"
 
-`@route("/greet")` puts greet into ROUTES; main.py finds it there, calls it with a Request and
-sends the Response that it returns. Read next: routes.py.
+The "@" line does what another line would do below the function:
+
+    greet = route("/greet")(greet)
+
+That is two calls. route("/greet") returns a function, which is named decorator below. Then
+decorator(greet) puts greet into ROUTES, and returns it as it was. When somebody asks for /greet,
+main.py finds greet there, calls it with a Request, and sends what it returns. Read next:
+routes.py.
 """
 import re
-from collections.abc import Callable
 from email.message import Message
 from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """What a handler gets: what the client asked for, and nothing that answers the client.
+    """What a handler gets: what the client asked for, and no way to reach the client.
 
-    The connection stays with main.py. So a handler cannot send anything itself, read on or
-    close; it has one way to answer, which is to return a Response.
+    The connection stays with main.py: a handler cannot send anything itself, and cannot add
+    headers. It has one way to answer, which is to return (status, content type, body).
+    (A NamedTuple is a tuple whose items have names: request.path. None can be changed.)
     """
     method: str  # "GET" or "HEAD"
-    path: str  # decoded, exactly as in @route: "/greet"
+    path: str  # exactly as in @route: "/a b". (In the address that was sent, it was "/a%20b".)
     query: str  # what came after the "?", as it was sent: "name=Ada", or ""
     headers: Message  # headers["User-Agent"], or headers["user-agent"]; None if not sent
     body: bytes  # b"" if there was none, which is usual
     client_address: tuple[str, int]  # host and port: ("127.0.0.1", 50312)
 
 
-# Status, content type, body. (The quotes: Python 3.9 cannot evaluate str | bytes.)
-Response = tuple[int, str, "str | bytes"]
-Handler = Callable[[Request], Response]
-
-ROUTES: dict[str, Handler] = {}  # {"/greet": greet}
-
-# A path ends at "?" or "#"; \ud800-\udfff are surrogates, which UTF-8 cannot encode
-ROUTE_PATH = re.compile("/[^?#\ud800-\udfff]*")
+# {"/greet": greet}; the "@route" lines of routes.py fill it when main.py imports that file
+ROUTES = {}
 
 
-def route(path: str) -> Callable[[Handler], Handler]:
+def route(path: str):
     """Return a decorator that registers a handler; ValueError if the path is wrong or taken."""
-    if not isinstance(path, str) or not ROUTE_PATH.fullmatch(path):
+    # (It is no str if somebody has written @route alone, without parentheses.)
+    if not isinstance(path, str) or not re.fullmatch("/[^?#]*", path):
         raise ValueError(f'a route starts with "/" and has no "?" or "#" in it, unlike {path!r}')
 
-    def decorator(handler: Handler) -> Handler:
+    def decorator(handler):
         """Put the handler into ROUTES and give it back as it was."""
         if path in ROUTES:
             first = name_of(ROUTES[path])
@@ -52,27 +53,20 @@ def route(path: str) -> Callable[[Handler], Handler]:
     return decorator
 
 
-def name_of(handler: Handler) -> str:
-    """Return what to call a handler in a message: not every callable has a name of its own."""
-    return getattr(handler, "__name__", None) or repr(handler)
+def name_of(handler) -> str:
+    """Return what to call a handler in a message."""
+    return getattr(handler, "__name__", repr(handler))  # not every callable has a name
+
+
+# ---- What a handler returns ----
 
 
 class WrongResponse(Exception):
     """Says what is wrong with what a handler returned."""
 
 
-def shown(value: object) -> str:
-    """Return a value as it would stand in code, cut to 100 characters, for a message."""
-    return f"{value!r:.100}"
-
-
-# media-type = type "/" subtype, then parameters (RFC 9110 8.3.1): "text/html; charset=utf-8".
-# A line break is in none of its characters: it would begin a new header.
-MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+ *(;[ -~]*)?", re.ASCII)
-
-
 def check_response(response: object) -> tuple[int, str, bytes]:
-    """Return a response ready to send, its text as UTF-8; WrongResponse if it cannot be sent."""
+    """Return what a handler returned, ready to send; WrongResponse if it cannot be sent."""
     if not isinstance(response, tuple):
         raise WrongResponse(f"response is {shown(response)}, "
                             "not a tuple (status, content type, body)")
@@ -80,40 +74,39 @@ def check_response(response: object) -> tuple[int, str, bytes]:
         raise WrongResponse(f"response has {len(response)} items, "
                             "not the three (status, content type, body)")
     status, content_type, body = response
-    # int.__index__(x) and str.__str__(x) give the real value, whatever a subclass says of itself.
-    if not isinstance(status, int) or not 200 <= int.__index__(status) <= 599:
+    if not isinstance(status, int) or not 200 <= status <= 599:
         raise WrongResponse(f"status is {shown(status)}, not a number from 200 to 599")
     if not isinstance(content_type, str) or not MEDIA_TYPE.fullmatch(content_type):
         raise WrongResponse(f"content type is {shown(content_type)}, "
                             "not text of the form 'text/html'")
-    content_type = str.__str__(content_type)
     if isinstance(body, str):
         content_type = with_charset(content_type)
-        body = as_utf8(body)
+        body = body.encode()  # the bytes of the text in UTF-8
     if not isinstance(body, bytes):
         raise WrongResponse(f"body is {shown(body)}, not text (str) or bytes")
-    return int.__index__(status), content_type, b"".join([body])
+    return int(status), content_type, body  # int() makes 404 of HTTPStatus.NOT_FOUND
 
 
-# The parameter that says how text became bytes: "; charset=utf-8" gives "utf-8"
+# media-type = type "/" subtype, then parameters: "text/html; charset=utf-8" (RFC 9110 8.3.1; an
+# RFC is a standard of the internet). "[ -~]" is each character from the space to "~", which is
+# the last one of ASCII: so there can be no line break, which would begin another header.
+MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+ *(;[ -~]*)?", re.ASCII)
+
+# the parameter that says how text became bytes: "; charset=utf-8" gives "utf-8"
 CHARSET = re.compile(r'; *charset *= *"?([^ ;"]*)', re.IGNORECASE)
 
 
 def with_charset(content_type: str) -> str:
     """Return the content type for UTF-8 text; WrongResponse if it names another charset."""
-    charsets = CHARSET.findall(content_type)
-    for charset in charsets:
-        if charset.lower() not in ("utf-8", "utf8"):
-            raise WrongResponse(f"content type is {shown(content_type)}, but text is sent as "
-                                "UTF-8: for another charset, return bytes")
-    if content_type.lower().startswith("text/") and not charsets:
+    match = CHARSET.search(content_type)
+    if match and match[1].lower() not in ("utf-8", "utf8"):
+        raise WrongResponse(f"content type is {shown(content_type)}, but text is sent as "
+                            "UTF-8: for another charset, return bytes")
+    if content_type.lower().startswith("text/") and not match:
         content_type += "; charset=utf-8"
     return content_type
 
 
-def as_utf8(body: str) -> bytes:
-    """Return text as bytes; WrongResponse if a surrogate is in it."""
-    try:
-        return str.encode(body, "utf-8")
-    except UnicodeEncodeError as error:
-        raise WrongResponse(f"body is not text that UTF-8 can hold: {error.reason}") from None
+def shown(value: object) -> str:
+    """Return a value as it would stand in code, cut to 100 characters, for a message."""
+    return repr(value)[:100]

@@ -1,7 +1,7 @@
-"""Work that needs no connection, in three parts: for handlers; files; the bytes of a request.
+"""Work that can be tried without a connection: for handlers; the console; files; requests.
 
-The third part reads requests by the grammar of HTTP: on a first reading, stop after read_line().
-Read next: main.py, which puts all of it to use.
+The last part, which reads requests, goes into the grammar of HTTP. A comment there says where to
+stop on a first reading. Read next: main.py.
 """
 from __future__ import annotations  # Python 3.9 needs this for "str | None"
 
@@ -12,11 +12,9 @@ import os
 import re
 import string
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
 from email.message import Message
-from threading import Event, RLock
-from typing import BinaryIO, TypeVar
+from threading import Lock
+from typing import BinaryIO
 from urllib.parse import parse_qs, quote, unquote
 
 import config
@@ -44,30 +42,45 @@ def to_html(value: object) -> str:
     return html.escape(str(value))
 
 
+TEMPLATE_NOT_FOUND = Html("<h1>Template Not Found</h1>")
+
+
+# (What stands before the "/" is never given by name: so a value, too, may be called filename.)
 def render_template(filename: str, /, **values: object) -> Html:
-    """Return a template's text, each $name in it replaced by the value called name, as HTML.
+    """Return the text of a template, in which a value called name takes the place of each $name.
 
     A value is escaped, unless it is Html: so a template can be a value in another one. "$$" is
-    a "$", and a $word without a value stays. Without any values nothing is replaced, not even
-    "$$". If the template is missing, the page says so, and the console; the status stays the
-    handler's. ValueError if the file is not UTF-8. (Thanks to the "/" in the first line, a
-    value may be called filename, too.)
+    a "$", and a $word without a value stays. (If there are no values at all, nothing is
+    replaced.) If the template is missing, the page and the console say so; the status is still
+    what the handler returns. ValueError if the file is not UTF-8.
     """
     file_path = find_file(config.TEMPLATE_DIR, filename)
     if file_path is None:
-        say(f"template not found: {os.path.join(config.TEMPLATE_DIR, filename)!a}")
-        return Html("<h1>Template Not Found</h1>")
+        say(f"template not found: {os.path.join(config.TEMPLATE_DIR, filename)!r}")
+        return TEMPLATE_NOT_FOUND
     try:
-        # "-sig" leaves out the mark (BOM) that some editors write in front of the text.
+        # "-sig" leaves out the mark (BOM) that some editors write in front of the text; newline=""
+        # keeps each line break as it is in the file.
         with open(file_path, encoding="utf-8-sig", newline="") as file:
             text = file.read()
     except UnicodeDecodeError as error:
-        reason = f"template {file_path!a} is not UTF-8: {error.reason} at byte {error.start}"
+        reason = f"template {file_path!r} is not UTF-8: {error.reason} at byte {error.start}"
         raise ValueError(reason) from None
     if values:
         as_html = {name: to_html(value) for name, value in values.items()}
         text = string.Template(text).safe_substitute(as_html)
     return Html(text)
+
+
+def render_error(title: str, text: str) -> str:
+    """Return the page of an error: error.html or, if that cannot be used, the two texts alone."""
+    try:
+        page = render_template("error.html", title=title, text=text)
+        if page != TEMPLATE_NOT_FOUND:
+            return page
+    except (OSError, ValueError) as error:  # too many files are open, or it is not UTF-8
+        say(f"error.html cannot be used: {error}")
+    return f"<h1>{to_html(title)}</h1>\n<p>{to_html(text)}</p>\n"
 
 
 def query_params(request: Request) -> dict[str, str]:
@@ -79,45 +92,32 @@ def query_params(request: Request) -> dict[str, str]:
     return {name: values[0] for name, values in params.items()}
 
 
-CONSOLE_LOCK = RLock()  # say() holds it while it writes, so that two texts never mix. (Not a
-# Lock: a stream that a handler made may call say() itself, and would wait for itself.)
-CONSOLE_CLOSED = Event()  # say() sets it with the last text; what threads say later is dropped
+# ---- The console ----
+
+CONSOLE_LOCK = Lock()  # say() holds it while it writes, so that two texts never mix
 
 # Control characters could colour a terminal, clear it or worse: ESC is shown as \x1b.
 CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)]}
 del CONTROLS[ord("\n")]
 
 
-def say(text: str, stream_name: str = "stderr", last: bool = False) -> None:
-    """Write a text and a line break to the console, whole; if nobody can read it, do nothing.
-
-    All that a running server says is said here, on sys.stderr, or on sys.stdout if it is named.
-    While a console takes nothing (a paused terminal), every thread that calls say() waits.
-    """
+def say(text: str, stream_name: str = "stderr") -> None:
+    """Write a text and a line break to sys.stderr or sys.stdout; drop it if nobody can read it."""
     with CONSOLE_LOCK:
-        if CONSOLE_CLOSED.is_set():
-            return
-        if last:
-            CONSOLE_CLOSED.set()
         stream = getattr(sys, stream_name)
-        if stream is None:  # the program was started without it
+        if stream is None:  # there is no such console
             return
         try:
             stream.write(text.translate(CONTROLS) + "\n")
             stream.flush()
-        except OSError:  # the terminal, or the reader of a pipe, is gone
-            silence(stream)
-        except BaseException:  # noqa: BLE001 (a handler has closed it, or put anything there)
-            return
-
-
-def silence(stream) -> None:
-    """Point a stream at nothing, so that what is left in it can be written without an error."""
-    with suppress(Exception):  # a stream of a handler's own may have no fileno(), or a false one
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        if nowhere != stream.fileno():  # (they are the same if it had been closed)
+        except BrokenPipeError:
+            # Whoever read it has gone (python main.py | head -1). From now on it leads nowhere:
+            # dup2() makes the stream's number, which the system knows it by, one of devnull.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+        except OSError:  # the disk is full, or the terminal has gone
+            pass
 
 
 # ---- Files ----
@@ -126,15 +126,18 @@ def silence(stream) -> None:
 def find_file(folder: str, name: str) -> str | None:
     """Return the real path of a readable file inside folder, None if there is none.
 
-    Links are followed first; then neither the file nor a folder on the way to it may be hidden.
+    A name may lead out of the folder: "../secret.txt", "/etc/passwd", or a link to one of them.
     """
-    root = os.path.realpath(folder)
     try:
-        file_path = os.path.realpath(os.path.join(root, name))  # follows links and ".."
+        # First, realpath() finds out where both really are: it follows "..", "/" and links.
+        root = os.path.realpath(folder)
+        file_path = os.path.realpath(os.path.join(root, name))
+        # Then relpath() says how to get from one to the other: "sub/a.txt", and always
+        # "../..." for a file that is outside.
         parts = os.path.relpath(file_path, root).split(os.sep)
     except ValueError:  # a NUL in the name, or another drive on Windows
         return None
-    if any(part.startswith(".") for part in parts):  # ".." leads out, ".git" is hidden
+    if any(part.startswith(".") for part in parts):  # "..", or hidden, such as .git
         return None
     if os.path.isfile(file_path) and os.access(file_path, os.R_OK):
         return file_path
@@ -147,7 +150,9 @@ def find_download(name: str) -> str | None:
         return None
     if name.startswith("."):  # hidden, even if it is a link to a file that is not
         return None
-    if re.search("[\ud800-\udfff]", name):  # not UTF-8 on the disk: no address can hold it
+    # A name on the disk need not be UTF-8; Python has these characters for the bytes that are
+    # not. No link can lead to such a file.
+    if re.search("[\ud800-\udfff]", name):
         return None
     if os.name == "nt" and ":" in name:  # "a.txt:b" is a stream hidden in a.txt
         return None
@@ -168,62 +173,74 @@ def open_download(name: str) -> BinaryIO | None:
         return None
 
 
-# Fixed here, because pages depend on them and mimetypes differs between computers.
-CONTENT_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript",
-                 ".json": "application/json", ".svg": "image/svg+xml", ".gz": "application/gzip"}
+MIME_TYPES = mimetypes.MimeTypes()  # Python's own: what is installed here does not count
+MIME_TYPES.add_type("text/javascript", ".js")  # older Pythons have an older name
+MIME_TYPES.add_type("application/gzip", ".gz")
+CONTENT_TYPES = MIME_TYPES.types_map[True]  # {".txt": "text/plain", ...}: those registered
 
 
 def download_headers(name: str) -> dict[str, str]:
-    """Return the headers that make a browser save a file under its name (RFC 6266, RFC 8187)."""
+    """Return the headers that make a browser save a file under its name.
+
+    Any character may be in the name. Its form that is safe in a header is called "filename*"
+    (RFC 8187): filename*=UTF-8''caf%C3%A9.txt. Old clients take the simple one: "caf_.txt".
+    """
     ending = os.path.splitext(name)[1].lower()  # ".txt"
-    guess, compression = mimetypes.guess_type("file" + ending)  # a name like "data:x" misleads it
-    if compression:  # ".svgz" is not "image/svg+xml", but a compressed form of it
-        guess = None
-    content_type = CONTENT_TYPES.get(ending) or guess or "application/octet-stream"
-    ascii_name = re.sub(r"[^\w .-]", "_", name, flags=re.ASCII)  # for clients without filename*
+    content_type = CONTENT_TYPES.get(ending, "application/octet-stream")  # bytes of any kind
+    ascii_name = re.sub(r"[^\w .-]", "_", name, flags=re.ASCII)
     return {"Content-Type": content_type,
             "Content-Disposition": f'attachment; filename="{ascii_name}"; '
                                    f"filename*=UTF-8''{quote(name)}",
             "X-Content-Type-Options": "nosniff"}
 
 
-# ---- The bytes of a request (on a first reading, stop after read_line) ----
+# ---- Reading requests ----
 #
-# A server must know exactly where a request ends. Where two programs on the way disagree, what
-# one takes for a body is a second request for the other, and a stranger can hide requests in
-# it. So whatever leaves room for doubt about that is refused here.
+# These bytes are a request; each line ends with \r\n:
 #
-# A stream is anything that is read like a file opened with "rb", such as io.BytesIO. The functions
-# raise Refusal for a bad request, mostly with require().
-
-T = TypeVar("T")
+#     POST /home HTTP/1.1        the first line
+#     Host: 127.0.0.1:9999       the headers
+#     Content-Length: 5
+#                                an empty line: here the headers end
+#     hello                      the body: 5 bytes, as a header said; most requests have none
+#
+# The next request comes right behind it, so a server must know exactly where this one ends.
+# Often there is another program between browser and server, which passes the requests on, and
+# stops those of a stranger that it must not pass on. If it takes "hello" for a body and the
+# server takes it for the beginning of the next request, a stranger can hide a request in a body,
+# where nobody stops it. So whatever leaves room for doubt is refused here.
+#
+# The functions read from a stream: anything that is read like a file opened with "rb".
 
 
 class Refusal(Exception):
     """Says why a request reaches no handler: with which status, and for what reason."""
 
     def __init__(self, status: int, reason: str):
-        """Keep both: 400 and "Bad Header", for example."""
+        """Keep the status, such as 400, and the reason, such as "Bad Header"."""
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
 
 
-def require(value: T | None, status: int, reason: str) -> T:
-    """Return the value if it is true; otherwise refuse the request."""
-    if not value:
+def require(condition: object, status: int, reason: str) -> None:
+    """Refuse the request, with a Refusal, unless the condition is true."""
+    if not condition:
         raise Refusal(status, reason)
-    return value
 
 
 def read_line(stream: BinaryIO, limit: int) -> str:
-    """Return the next line with its line break, a character for each byte; "" at the end.
+    """Return the next line with its line break; "" if the client sends no more.
 
-    A longer line is cut to limit + 1 bytes: the caller sees that it is too long, and the rest
-    is never read.
+    A line that is longer than limit bytes is cut after one more, so that the caller sees it.
+    Latin-1 makes one character of each byte, whichever it is: nothing is lost, nothing fails.
     """
     return stream.readline(limit + 1).decode("latin-1")
 
+
+# ON A FIRST READING, STOP HERE and go on with main.py. What follows takes a request apart, in the
+# order in which its parts arrive: the first line, the headers, the body. Above each pattern
+# stands the line of the standard's grammar that it is, and an example.
 
 # token = 1*tchar (RFC 9110 5.6.2): the form of a method and of a header's name
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -235,40 +252,48 @@ REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]+) (HTTP/[1-9]\.[0-9])\r\n")
 def parse_request_line(line: str) -> tuple[str, str, str]:
     """Return the method, the target and the version, such as "HTTP/1.1" (RFC 9112 3)."""
     require(len(line) <= config.MAX_HEAD, 414, "Target Too Long")
-    match = require(REQUEST_LINE.fullmatch(line), 400, "Bad Request Line")
+    match = REQUEST_LINE.fullmatch(line)
+    require(match, 400, "Bad Request Line")
     method, target, version = match.groups()
     require(version.startswith("HTTP/1."), 505, "HTTP Version Not Supported")
     return method, target, version
 
 
-# absolute-form, as it is sent to proxies: "http://127.0.0.1:9999/home?x=1", or "https://..."
-ABSOLUTE_FORM = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
+# absolute-form, which is sent to programs in between: "http://127.0.0.1:9999/home?x=1". (Never
+# "https://...", for this connection is not encrypted: RFC 9110 7.4.)
+ABSOLUTE_FORM = re.compile(r"http://([^/?]*)(.*)", re.IGNORECASE)
 
-# origin-form = absolute-path [ "?" query ]: "/home?x=1". Any visible character but "#", and
-# "%" only before two hexadecimal digits: more than the RFC has, because browsers send it
-ORIGIN_FORM = re.compile(r'/(?:[!"$&-~]|%[0-9A-Fa-f]{2})*')
+# origin-form = absolute-path [ "?" query ]: "/home?x=1". "!" to "~" are the visible characters of
+# ASCII; this is all of them but "#". The RFC has fewer, but browsers send the others, too.
+ORIGIN_FORM = re.compile(r'/[!"$-~]*')
+
+# a "%" without the two hexadecimal digits that make an escape of it
+BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-def parse_target(method: str, target: str) -> tuple[str, str]:
-    """Return the path of a target, decoded, and its query as it was sent.
+def parse_target(method: str, target: str) -> tuple[str, str, str]:
+    """Return the host of a target, its path, decoded, and its query as it was sent (RFC 9112 3.2).
 
-    "/a%20b?x=%20" gives ("/a b", "x=%20") (RFC 9112 3.2).
+    "http://127.0.0.1/a%20b?x=%20" gives ("127.0.0.1", "/a b", "x=%20"). But mostly a target has
+    no host, which is in a header alone: "/home" gives ("", "/home", "").
     """
     if method == "OPTIONS" and target == "*":  # it asks about the server as a whole
-        return "*", ""
+        return "", "*", ""
+    host = ""
     absolute = ABSOLUTE_FORM.fullmatch(target)
     if absolute:
-        check_host(absolute[1])
-        target = absolute[2]
+        host, target = absolute.groups()
+        check_host(host)
         if not target.startswith("/"):  # "http://host?x=1"
             target = "/" + target
-    require(ORIGIN_FORM.fullmatch(target), 400, "Bad Target")
+    require(ORIGIN_FORM.fullmatch(target) and not BAD_ESCAPE.search(target), 400, "Bad Target")
     path, _, query = target.partition("?")
     try:
-        unquote(query, errors="strict")  # only to see whether it is UTF-8
-        return unquote(path, errors="strict"), query
+        path = unquote(path, errors="strict")
+        unquote(query, errors="strict")  # it stays as it was sent: this only tries whether it can
     except UnicodeDecodeError:
         raise Refusal(400, "Target Is Not UTF-8") from None
+    return host, path, query
 
 
 # field-line = field-name ":" OWS field-value OWS CRLF: "Host: 127.0.0.1:9999\r\n"
@@ -276,25 +301,25 @@ FIELD_LINE = re.compile(rf"({TOKEN}):([\t -~\x80-\xff]*)\r\n")
 MAX_LINES = 100  # in a header section, with the empty line that ends it
 
 
-def read_fields(stream: BinaryIO, limit: int) -> Iterator[tuple[str, str]]:
-    """Yield the names and values up to the empty line, limit bytes at the most (RFC 9112 5)."""
+def read_headers(stream: BinaryIO, limit: int) -> Message:
+    """Return the headers up to the empty line, limit bytes at the most (RFC 9112 5).
+
+    E-mails have headers of the same form, hence a Message: it is like a dictionary, but takes
+    headers["host"] for headers["Host"], and keeps what it has if another one of that name comes.
+    """
+    headers = Message()
     for _ in range(MAX_LINES):
         line = read_line(stream, limit)
         require(len(line) <= limit, 431, "Headers Too Long")
         limit -= len(line)
         if line == "\r\n":
-            return
-        match = require(FIELD_LINE.fullmatch(line), 400, "Bad Header")
-        yield match[1], match[2].strip(" \t")
+            return headers
+        match = FIELD_LINE.fullmatch(line)
+        require(match, 400, "Bad Header")
+        # Only these two: strip() alone takes others, too, such as \xa0, which are not space for
+        # the programs in between. They would see another value than this server.
+        headers[match[1]] = match[2].strip(" \t")
     raise Refusal(431, "Too Many Headers")
-
-
-def read_headers(stream: BinaryIO, limit: int) -> Message:
-    """Return the headers up to the empty line, limit bytes at the most."""
-    headers = Message()
-    for name, value in read_fields(stream, limit):
-        headers[name] = value
-    return headers
 
 
 def list_members(headers: Message, name: str) -> list[str]:
@@ -306,83 +331,104 @@ def list_members(headers: Message, name: str) -> list[str]:
 
 
 # uri-host [ ":" port ], with a name or an IPv4 address: "localhost", "127.0.0.1:9999"
-NAME_AND_PORT = re.compile(r"(?:[\w.~!$&'()*+;=-]|%[0-9A-Fa-f]{2})+(?::[0-9]*)?", re.ASCII)
+NAME_AND_PORT = re.compile(r"[\w.~!$&'()*+;=%-]+(:[0-9]*)?", re.ASCII)
 
 # the same with an IPv6 address: "[::1]:9999"
-IPV6_AND_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]*)?")
+IPV6_AND_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](:[0-9]*)?")
 
 
 def check_host(host: str) -> None:
     """Refuse what is neither a host nor a host and a port (RFC 9110 7.2)."""
     if NAME_AND_PORT.fullmatch(host):
+        require(not BAD_ESCAPE.search(host), 400, "Bad Host")
         return
-    match = require(IPV6_AND_PORT.fullmatch(host), 400, "Bad Host")
+    match = IPV6_AND_PORT.fullmatch(host)
+    require(match, 400, "Bad Host")
     try:
         ipaddress.IPv6Address(match[1])
     except ValueError:
         raise Refusal(400, "Bad Host") from None
 
 
-def check_host_header(headers: Message, version: str) -> None:
-    """Refuse a request without one valid Host header; HTTP/1.0 may leave it out (RFC 9112 3.2)."""
+def check_host_header(headers: Message, version: str, host: str) -> None:
+    """Refuse a request without one valid Host header, or with another host in its target.
+
+    HTTP/1.0, the older version, may leave the header out (RFC 9112 3.2). Nothing else is done
+    with the host: this server has one site, by whatever name it is called.
+    """
     hosts = headers.get_all("Host", [])
     if not hosts and version == "HTTP/1.0":
         return
     require(len(hosts) == 1, 400, "Bad Host")
     check_host(hosts[0])
+    require(host == "" or host.lower() == hosts[0].lower(), 400, "Bad Host")
 
 
-IN_CHUNKS = None  # instead of a length: the body marks its own end
+# A client that does not know the length when it begins sends the body in chunks, each with its
+# size in front, as a hexadecimal number. This is "hello world"; the chunk of size 0 ends it:
+#
+#     5\r\n
+#     hello\r\n
+#     6\r\n
+#      world\r\n
+#     0\r\n
+#     \r\n
+IN_CHUNKS = "in chunks"  # what body_length() returns then, instead of a number
 
 
-def body_length(headers: Message, version: str) -> int | None:
+def body_length(headers: Message, version: str) -> int | str:
     """Return how many bytes the body has, or IN_CHUNKS (RFC 9112 6.3)."""
     codings = list_members(headers, "Transfer-Encoding")
     lengths = headers.get_all("Content-Length", [])
     if codings:
-        ends_in_chunks = codings[-1] == "chunked" and codings.count("chunked") == 1
-        is_in_doubt = bool(lengths) or version == "HTTP/1.0" or "" in codings
-        require(ends_in_chunks and not is_in_doubt, 400, "Body Length In Doubt")
-        require(codings == ["chunked"], 501, "Unknown Transfer-Encoding")
+        # Where it ends is clear only if "chunked" is the last word, and no length is there, too.
+        # HTTP/1.0 has no chunks: a program in between may not know them.
+        is_clear = codings[-1] == "chunked" and codings.count("chunked") == 1 and "" not in codings
+        is_alone = not lengths and version != "HTTP/1.0"
+        require(is_clear and is_alone, 400, "Body Length In Doubt")
+        require(codings == ["chunked"], 501, "Unknown Transfer-Encoding")  # "gzip, chunked"
         return IN_CHUNKS
     if not lengths:
         return 0
     require(len(lengths) == 1 and re.fullmatch("[0-9]+", lengths[0]), 400, "Bad Content-Length")
     digits = lengths[0]
-    require(len(digits) < 19, 413, "Body Too Large")  # to convert thousands of them takes long
+    require(len(digits) < 19, 413, "Body Too Large")  # int() fails if there are thousands of them
     require(int(digits) <= config.MAX_BODY, 413, "Body Too Large")
     return int(digits)
 
 
-def read_body(stream: BinaryIO, length: int | None) -> bytes:
+def read_body(stream: BinaryIO, length: int | str) -> bytes:
     """Return the body, which has this many bytes or is IN_CHUNKS."""
-    if length is IN_CHUNKS:
+    if length == IN_CHUNKS:
         return read_chunks(stream)
     body = stream.read(length)
     require(len(body) == length, 400, "Body Cut Short")
     return body
 
 
-# chunk-size [ chunk-ext ] CRLF: "1f\r\n" or "1f;note=x\r\n"; the extension is for nobody here
-CHUNK_LINE = re.compile(r"([0-9A-Fa-f]{1,16})([ \t]*;[ \t]*[!-~][\t -~\x80-\xff]*)?\r\n")
+# quoted-string (RFC 9110 5.6.4): '"any text, \"quotes\" too"'
+QUOTED_STRING = r'"([\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+
+# chunk-ext = ";" chunk-ext-name [ "=" chunk-ext-val ]: ";note=x". This server ignores it
+EXTENSION = rf"[ \t]*;[ \t]*{TOKEN}([ \t]*=[ \t]*({TOKEN}|{QUOTED_STRING}))?"
+
+# chunk-size *( chunk-ext ) CRLF: "1f\r\n" or "1f;note=x\r\n"
+CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]{{1,16}})({EXTENSION})*\r\n")
+MAX_CHUNK_LINE = 256  # bytes: many times what any client is known to send
 
 
 def read_chunks(stream: BinaryIO) -> bytes:
-    """Return what the chunks of a body add up to (RFC 9112 7.1)."""
+    """Return what the chunks of a body add up to (RFC 9112 7.1; the example is above)."""
     body = bytearray()
-    skipped = 0  # bytes of extensions
     while True:
-        line = read_line(stream, config.MAX_HEAD)
-        match = require(CHUNK_LINE.fullmatch(line), 400, "Bad Chunk")
+        line = read_line(stream, MAX_CHUNK_LINE)
+        match = CHUNK_LINE.fullmatch(line)
+        require(match and len(line) <= MAX_CHUNK_LINE, 400, "Bad Chunk")
         size = int(match[1], 16)
-        skipped += len(match[2] or "")
         require(len(body) + size <= config.MAX_BODY, 413, "Body Too Large")
-        require(skipped <= config.MAX_HEAD, 413, "Body Too Large")
         if size == 0:
             break
-        data = stream.read(size + 2)
-        require(data[size:] == b"\r\n", 400, "Bad Chunk")
-        body += data[:size]
-    for _ in read_fields(stream, config.MAX_HEAD):  # the trailer, which nobody needs
-        pass
+        body += stream.read(size)
+        require(stream.read(2) == b"\r\n", 400, "Bad Chunk")
+    read_headers(stream, config.MAX_HEAD)  # up to the empty line; any that come here are ignored
     return bytes(body)

@@ -1,5 +1,8 @@
 """What the tests share: a server on a free port, clients that speak to it, and waiting.
 
+If the server does not even answer "GET /", the first test that needs one says why, and those
+after it fail at once.
+
 Nothing here sleeps and hopes: what takes time is waited for with wait_until(), whose limit is
 so generous that only a real fault reaches it, however busy the computer is.
 """
@@ -30,11 +33,30 @@ with contextlib.suppress(ImportError, ValueError, OSError):  # macOS allows 256 
     if 0 <= soft < 4096:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard) if hard >= 0 else 4096, hard))
 
+SHIPPED_PATHS = ["/", "/files/", "/home"]
+
 # File names that mean something to HTML, to URLs, to headers or to terminals.
 ODD_NAMES = ["<img src=x>.txt", "a'b\"c&d.txt", "100%.txt", "100%25.txt", "日本語.txt",
              "two\nlines.txt", "a#b?c=d.txt", "plus+and space.txt", "&amp;.txt"]
 
+try:
+    import tracemalloc
+except ImportError:  # PyPy has none
+    tracemalloc = None
+
+measures_memory = unittest.skipUnless(tracemalloc, "this Python does not tell what memory it takes")
+
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def has_ipv6():
+    """Return whether this computer can listen on ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+            return True
+    except OSError:
+        return False
 
 
 def wait_until(condition, what):
@@ -56,13 +78,13 @@ def make_request(path="/", query="", method="GET", body=b""):
 class Sandbox(unittest.TestCase):
     """Each test has a console of its own: what was printed on stderr so far.
 
-    It has the three routes that the project came with, whatever was added to routes.py since.
+    It has the routes that the project came with, whatever was added to routes.py since.
     What a test changes is taken back.
     """
 
     def setUp(self):
         self.console = io.StringIO()
-        shipped = {path: router.ROUTES[path] for path in ("/", "/files/", "/home")}
+        shipped = {path: router.ROUTES[path] for path in SHIPPED_PATHS}
         self.change(mock.patch.object(sys, "stderr", self.console))
         self.change(mock.patch.dict(router.ROUTES, shipped, clear=True))
 
@@ -104,29 +126,69 @@ class Sandbox(unittest.TestCase):
             self.skipTest(f"no symbolic links here: {error}")
 
 
+@contextlib.contextmanager
+def running_server(host="127.0.0.1"):
+    """Serve in a thread on a free port, until the with block is left."""
+    with main.Server((host, 0), main.SidhHTTP) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def find_basic_fault():
+    """Return what is wrong if the server does not even answer "GET /", "" if it does."""
+    answer = b"nothing"
+    console = io.StringIO()
+    with mock.patch.object(sys, "stderr", console), running_server() as server:
+        with contextlib.suppress(OSError):
+            with socket.create_connection(server.server_address, timeout=5) as client:
+                client.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+                answer = receive_all(client)
+    if answer.startswith(b"HTTP/1.1 200 "):
+        return ""
+    return f"GET / was answered with {answer[:80]!r}, and the console says:\n{console.getvalue()}"
+
+
+FAULTS = []  # what find_basic_fault() returned, once it has been called
+
+
+def require_a_server():
+    """Fail, with the reason at the first time, if the server does not even answer "GET /"."""
+    if not FAULTS:
+        FAULTS.append(find_basic_fault())
+        reason = FAULTS[0]
+    else:
+        reason = FAULTS[0] and "GET / is not answered: see the first error"
+    if reason:
+        raise AssertionError(reason)
+
+
 class LiveServer(Sandbox):
     """The tests of a class share a running server; console has what it printed in this test."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.server = main.Server(("127.0.0.1", 0), main.SidhHTTP)
+        require_a_server()
+        serving = running_server()
+        cls.server = serving.__enter__()
+        cls.addClassCleanup(serving.__exit__, None, None, None)
         cls.address = cls.server.server_address
-        thread = threading.Thread(target=cls.server.serve_forever, args=(0.01,))
-        thread.start()
-        cls.addClassCleanup(cls.server.server_close)
-        cls.addClassCleanup(thread.join)
-        cls.addClassCleanup(cls.server.shutdown)
 
     def setUp(self):
         super().setUp()
         self.threads_before = set(threading.enumerate())
-        self.addCleanup(self.assert_no_connection_was_dropped)
+        self.addCleanup(self.assert_no_bug_in_main)
 
-    def assert_no_connection_was_dropped(self):
-        """Wait for what the connections of this test have to say; a bug in main.py is said too."""
+    def assert_no_bug_in_main(self):
+        """Wait for what the connections of this test have to say, and look for a bug of main.py.
+
+        Its traceback begins with the thread of the connection, that of a handler further inside.
+        """
         self.await_threads()
-        self.assertNotIn("connection dropped", self.console.getvalue())
+        self.assertNotIn("in process_request_thread", self.console.getvalue())
 
     def connect(self):
         """Return a client's socket."""

@@ -11,13 +11,12 @@ import socket
 import struct
 import threading
 import time
-import tracemalloc
 import unittest
 from unittest import mock
 
 import main
 from router import route
-from tests.support import GET, LiveServer, receive_all, wait_until
+from tests.support import GET, LIMIT, LiveServer, measures_memory, receive_all, tracemalloc, wait_until
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -86,6 +85,9 @@ class Reading(Wire):
             POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n": 400,
             POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n": 501,
             CHUNKED + b"0x1\r\nx\r\n0\r\n\r\n": 400,
+            CHUNKED + b"5;a b\r\nhello\r\n0\r\n\r\n": 400,
+            GET.replace(b" / ", b" http://evil/ "): 400,
+            GET.replace(b" / ", b" https://a/ "): 400,
             CHUNKED + b"100001\r\n": 413,
         }.items():
             with self.subTest(raw=raw[:100]):
@@ -169,10 +171,6 @@ class Silence(Wire):
         self.await_threads()
         self.assertEqual(len(self.console.getvalue().splitlines()), 1)  # the one GET
 
-    def test_the_timeout_is_that_of_the_settings(self):
-        self.assertEqual(main.SidhHTTP.timeout, main.config.TIMEOUT)
-        self.assertEqual(main.SidhHTTP.linger, 1)
-
     def test_a_client_that_takes_nothing_and_does_not_close_is_left_in_time(self):
         @route("/long")
         def long(request):
@@ -207,10 +205,12 @@ class Silence(Wire):
             self.assertEqual(self.get("/").status, 200)  # long before the timeout of 30 seconds
         self.assertEqual(self.calls, [])
 
-    def test_a_connection_that_ends_is_closed_before_the_client_closes_it(self):
-        with self.connect() as client:
-            client.sendall(GET.replace(b"1.1", b"1.0"))
-            self.assertTrue(receive_all(client).endswith(b"</h1>"))
+    def test_a_client_hears_at_once_that_no_more_will_come(self):
+        self.change(mock.patch.object(main.SidhHTTP, "linger", 2 * LIMIT))
+        for raw in (GET.replace(b"1.1", b"1.0"), b"nonsense\r\n"):
+            with self.subTest(raw=raw), self.connect() as client:
+                client.sendall(raw)
+                receive_all(client)  # it gives up after LIMIT seconds, long before the server
 
     def test_a_burst_of_connections_is_served(self):
         clients = [self.connect() for _ in range(300)]
@@ -265,6 +265,7 @@ class Vanishing(Wire):
         for line in self.console.getvalue().splitlines():
             self.assertRegex(line, r'"GET .*" 200 -\Z')
 
+    @measures_memory
     def test_requests_on_one_connection_leave_no_memory_behind(self):
         client = self.connect()
 
@@ -282,6 +283,26 @@ class Vanishing(Wire):
         before = tracemalloc.get_traced_memory()[0]
         ask(500)
         self.assertLess(tracemalloc.get_traced_memory()[0] - before, 64 * 1024)
+
+    @measures_memory
+    def test_a_request_takes_no_more_memory_than_the_settings_say(self):
+        head, tail = b" HTTP/1.1\r\nHost: a\r\n", b"\r\nConnection: close\r\n\r\n"
+        chunks = (b"1000\r\n" + b"x" * 4096 + b"\r\n") * 256 + b"0\r\n\r\n"
+        for raw, mebibytes in [
+            (b"GET /" + b"a" * 65000 + head + tail, 2), (b"GET /" + b"%41" * 21000 + head + tail, 6),
+            (b"GET / HTTP/1.1\r\nHost: " + b"a" * 65000 + tail, 2),
+            (b"GET / HTTP/1.1\r\nHost: " + b"%41" * 21000 + tail, 2),
+            (b"GET /" + head + b"Connection: " + b"ab," * 21000 + tail, 6),
+            (POST + b"Content-Length: 1048576" + tail + b"x" * MEGABYTE, 3),
+            (POST + b"Transfer-Encoding: chunked" + tail + chunks, 3),
+        ]:
+            with self.subTest(raw=raw[:50]), self.connect() as client:
+                tracemalloc.start()
+                self.addCleanup(tracemalloc.stop)
+                client.sendall(raw)
+                self.assertRegex(receive_all(client), rb"\AHTTP/1\.1 (200|404) ")
+                self.assertLess(tracemalloc.get_traced_memory()[1], mebibytes * MEGABYTE)
+                tracemalloc.stop()
 
     def test_headers_without_end_are_not_collected(self):
         line = b"X: " + b"a" * 60000 + b"\r\n"

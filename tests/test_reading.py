@@ -1,4 +1,4 @@
-"""utils.py, third part, and read_request() in main.py: which bytes are a request, and which are not.
+"""utils.py, last part, and read_request() in main.py: which bytes are a request, and which are not.
 
 No network is needed for that: the bytes come from io.BytesIO. First tables of what is sent and
 what is read, then the limits, then thousands of requests made by chance.
@@ -74,10 +74,11 @@ class FirstLine(Reading):
             (get(b"//home/../x"), "GET", "//home/../x", ""),
             (get(b"/%00"), "GET", "/\0", ""),
             (get(b"http://a/home"), "GET", "/home", ""),
-            (get(b"HTTPS://a.b:80/home?x=/?"), "GET", "/home", "x=/?"),
+            (get(b"HTTP://A.b:80/home?x=/?", headers=b"Host: a.B:80\r\n"), "GET", "/home", "x=/?"),
             (get(b"http://a"), "GET", "/", ""),
             (get(b"http://a?x"), "GET", "/", "x"),
-            (get(b"http://[::1]:80/home"), "GET", "/home", ""),
+            (get(b"http://a/", b"HTTP/1.0", b""), "GET", "/", ""),
+            (get(b"http://[::F]:80/home", headers=b"Host: [::f]:80\r\n"), "GET", "/home", ""),
         ]:
             with self.subTest(raw=raw):
                 request = read(raw)
@@ -134,11 +135,14 @@ class FirstLine(Reading):
             (b"/%", "Bad Target"), (b"/%4", "Bad Target"), (b"/%zz", "Bad Target"),
             (b"/%4g", "Bad Target"), (b"/?x=%", "Bad Target"), (b"ftp://a/home", "Bad Target"),
             (b"http:/a", "Bad Target"), (b"x-http://a/", "Bad Target"),
+            (b"https://a/", "Bad Target"), (b"HTTPS://a", "Bad Target"),
             (b"/%ff", "Target Is Not UTF-8"), (b"/%c0%af", "Target Is Not UTF-8"),
             (b"/%ed%a0%80", "Target Is Not UTF-8"), (b"/?x=%80", "Target Is Not UTF-8"),
             (b"http:///home", "Bad Host"), (b"http://[x/home", "Bad Host"),
             (b"http://u@a/home", "Bad Host"), (b"http://a:b/home", "Bad Host"),
-            (b"http://a#x", "Bad Host"), (b"https://?x", "Bad Host"),
+            (b"http://a#x", "Bad Host"), (b"http://?x", "Bad Host"),
+            # the Host header says "a"
+            (b"http://b/", "Bad Host"), (b"http://a:80/", "Bad Host"), (b"http://aa/", "Bad Host"),
         ]:
             with self.subTest(target=target):
                 self.assert_refused(get(target), 400, reason)
@@ -154,6 +158,8 @@ class Headers(Reading):
             (b"X:", "X", ""),
             (b"X: tab\tand \x80\xff are text", "X", "tab\tand \x80\xff are text"),
             (b"X: a:b", "X", "a:b"),
+            # Only space and tab are cut off: other programs take the rest for a part of the value
+            (b"X: \xa0a\xa0", "X", "\xa0a\xa0"), (b"X:\x85a\x85 ", "X", "\x85a\x85"),
             (b"!#$%&'*+-.^_`|~9A: any token is a name", "!#$%&'*+-.^_`|~9A",
              "any token is a name"),
         ]:
@@ -180,6 +186,7 @@ class Headers(Reading):
             (b"X: close", False), (b"Connection: keep-alive", False), (b"Connection: closed", False),
             (b"Connection: close", True), (b"connection: Keep-Alive, CLOSE", True),
             (b"Connection: x\r\nConnection: \t close ,y", True),
+            (b"Connection: close\xa0", False), (b"Connection: x,\x85close", False),
         ]:
             with self.subTest(line=line):
                 connection = connection_with(io.BytesIO(with_header(line)))
@@ -264,7 +271,8 @@ class Bodies(Reading):
             (CHUNKED + b"0000000000000001\r\nx\r\n0\r\n\r\n", b"x"),  # 16 digits
             (CHUNKED + b"2\r\n\r\n\r\n0\r\n\r\n", b"\r\n"),
             (CHUNKED + b"1;a=b;c=\"d;\\\"e\";f\r\nx\r\n0 ; g\r\n\r\n", b"x"),
-            (CHUNKED + b"1\t;\ta=\x80\r\nx\r\n0\r\n\r\n", b"x"),
+            (CHUNKED + b"1\t;\ta\t = \"\x80\t\\\xff\"\r\nx\r\n0\r\n\r\n", b"x"),
+            (CHUNKED + b"1;!#$=%&\r\nx\r\n0;a=\"\"\r\n\r\n", b"x"),
             (CHUNKED + b"1\r\nx\r\n0\r\nTrailer: t\r\nContent-Length: 9\r\n\r\n", b"x"),
             (POST + b"TRANSFER-ENCODING: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", b"x"),
         ]:
@@ -275,7 +283,8 @@ class Bodies(Reading):
 
     def test_a_length_in_doubt_is_refused(self):
         for length in [b"", b"+3", b"-3", b"3 ,3", b"3, 3", b"3 3", b"0x3", b"3_0", b"3.0", b"abc",
-                       b"\xb3", b"3\r\nContent-Length: 3", b"3\r\nContent-Length: 4"]:
+                       b"\xb3", b"3\r\nContent-Length: 3", b"3\r\nContent-Length: 4",
+                       b"3\x85", b"3\xa0", b"\x853", b"\xa03"]:
             with self.subTest(length=length):
                 self.assert_refused(with_header(b"Content-Length: " + length) + b"abc", 400,
                                     "Bad Content-Length")
@@ -291,6 +300,13 @@ class Bodies(Reading):
             (b"identity", 400, "Body Length In Doubt"),
             (b"xchunked", 400, "Body Length In Doubt"),
             (b"chunked;a=b", 400, "Body Length In Doubt"),
+            (b"chunked\xa0", 400, "Body Length In Doubt"),
+            (b"chunked\x85", 400, "Body Length In Doubt"),
+            (b"\xa0chunked", 400, "Body Length In Doubt"),
+            (b"\x85chunked", 400, "Body Length In Doubt"),
+            (b"gzip,\xa0chunked", 400, "Body Length In Doubt"),
+            (b"gzip,\x85chunked", 400, "Body Length In Doubt"),
+            (b"gzip,chunked\xa0", 400, "Body Length In Doubt"),
             (b"chunked, gzip", 400, "Body Length In Doubt"),
             (b"chunked\r\nTransfer-Encoding: identity", 400, "Body Length In Doubt"),
             (b"chunked, gzip, chunked", 400, "Body Length In Doubt"),
@@ -313,6 +329,11 @@ class Bodies(Reading):
             b"g\r\nx\r\n0\r\n\r\n", b"1\nx\n0\n\n", b"1\r\nx\n0\r\n\r\n", b"1\r\nxy\r\n0\r\n\r\n",
             b"2\r\nx\r\n0\r\n\r\n", b"1\r\nx0\r\n\r\n", b"1;a\x00\r\nx\r\n0\r\n\r\n",
             b"1;a\rb\r\nx\r\n0\r\n\r\n", b"1;\r\nx\r\n0\r\n\r\n", b"1; \r\nx\r\n0\r\n\r\n",
+            b"1;;\r\nx\r\n0\r\n\r\n", b"1;=x\r\nx\r\n0\r\n\r\n", b"1;a=\r\nx\r\n0\r\n\r\n",
+            b"1;a=\"\r\nx\r\n0\r\n\r\n", b"1;a=\"b\r\nx\r\n0\r\n\r\n", b"1;a=b\"\r\nx\r\n0\r\n\r\n",
+            b"1;a=\"b\"c\r\nx\r\n0\r\n\r\n", b"1;a=\"\\\"\r\nx\r\n0\r\n\r\n", b"1;a b\r\nx\r\n0\r\n\r\n",
+            b"1;bad[=x\r\nx\r\n0\r\n\r\n", b"1;a=\x80\r\nx\r\n0\r\n\r\n", b"1;a=b=c\r\nx\r\n0\r\n\r\n",
+            b"1;a;\r\nx\r\n0\r\n\r\n", b"1;a \r\nx\r\n0\r\n\r\n", b"1\xa0;a\r\nx\r\n0\r\n\r\n",
             b"1 a\r\nx\r\n0\r\n\r\n", b"00000000000000001\r\nx\r\n0\r\n\r\n", b"5\r\nhel", b"5\r\nhello",
             b"5\r\nhello\r", b"1\r\nx\r\n",
         ]:
@@ -382,12 +403,14 @@ class Limits(Reading):
             with self.subTest(raw=raw[:80]):
                 self.assert_refused(raw, 413, "Body Too Large")
 
-    def test_extensions_of_chunks_have_a_limit_together(self):
-        self.set_config(MAX_HEAD=100)
-        chunk = b"1;" + b"a" * 48 + b"\r\nx\r\n"  # with 49 bytes of extension
-        self.assertEqual(read(CHUNKED + chunk * 2 + b"0;a\r\n\r\n").body, b"xx")
-        self.assert_refused(CHUNKED + chunk * 2 + b"0;aa\r\n\r\n", 413, "Body Too Large")
-        self.assert_refused(CHUNKED + b"1;" + b"a" * 100 + b"\r\nx\r\n0\r\n\r\n", 400, "Bad Chunk")
+    def test_the_line_of_a_chunk_has_a_limit(self):
+        for length, is_read in [(255, True), (256, True), (257, False), (70000, False)]:
+            line = b"1;" + b"a" * (length - 4) + b"\r\n"
+            with self.subTest(length=length):
+                if is_read:
+                    self.assertEqual(read(CHUNKED + line + b"x\r\n0\r\n\r\n").body, b"x")
+                else:
+                    self.assert_refused(CHUNKED + line + b"x\r\n0\r\n\r\n", 400, "Bad Chunk")
 
 
 # ---- Requests made by chance ----
@@ -408,8 +431,9 @@ def random_request(chance):
     path = "/" + text(chance, PATH_CHARACTERS + "é% ", 12)
     sent_path = path.replace("%", "%25").replace("é", "%C3%A9").replace(" ", "%20")
     query = chance.choice(["", text(chance, PATH_CHARACTERS + "?", 12)])
-    target = chance.choice(["", "http://a:80"]) + sent_path + ("?" + query if query else "")
-    headers = [("Host", chance.choice(["a", "a.b:8080", "[::1]", "127.0.0.1:"]))]
+    host = chance.choice(["a", "a.b:8080", "[::1]", "127.0.0.1:"])
+    target = chance.choice(["", "http://" + host]) + sent_path + ("?" + query if query else "")
+    headers = [("Host", host)]
     for _ in range(chance.randint(0, 5)):
         headers.append(("X-" + text(chance, TOKEN_CHARACTERS, 8),
                         text(chance, VALUE_CHARACTERS, 20).strip(" \t")))
@@ -473,7 +497,7 @@ class ByChance(Reading):
         try:
             request = read(raw)
         except utils.Refusal as refusal:
-            self.assertIn(refusal.status, main.EXPLANATIONS, raw)
+            self.assertIn(refusal.status, (400, 413, 414, 431, 501, 505), raw)
             return
         if request is not None:
             self.assertRegex(request.method, rf"\A{utils.TOKEN}\Z", raw)
@@ -519,8 +543,8 @@ class Functions(unittest.TestCase):
         self.assertEqual((refusal.status, refusal.reason), (400, "Bad Header"))
         self.assertEqual(str(refusal), "(400, 'Bad Header')")
 
-    def test_require_gives_back_what_holds(self):
-        self.assertEqual(utils.require("x", 400, "Bad"), "x")
+    def test_require_refuses_what_does_not_hold(self):
+        self.assertIsNone(utils.require("x", 400, "Bad"))
         for condition in (None, False, "", 0):
             with self.subTest(condition=condition), self.assertRaises(utils.Refusal):
                 utils.require(condition, 400, "Bad")

@@ -1,14 +1,14 @@
-"""utils.py, first two parts: templates that escape, the console, files found only where they may be.
+"""utils.py: templates that escape, the console, files found only where they may be.
 
-Its third part, which reads requests, is tested in test_reading.py.
+Its last part, which reads requests, is tested in test_reading.py.
 """
+import contextlib
 import errno
 import html
 import io
 import os
 import re
 import sys
-import tempfile
 import threading
 import time
 import unittest
@@ -130,6 +130,33 @@ class Templates(Sandbox):
         self.assertEqual(utils.render_template("page.html"), NOT_FOUND)
 
 
+class ErrorPages(Sandbox):
+    def test_an_error_page_is_its_template_with_both_texts_escaped(self):
+        self.set_config(TEMPLATE_DIR=self.make_folder())
+        with open(os.path.join(config.TEMPLATE_DIR, "error.html"), "w", encoding="utf-8") as file:
+            file.write("<title>$title</title>$text")
+        self.assertEqual(utils.render_error("404 <b>", "<i>"),
+                         "<title>404 &lt;b&gt;</title>&lt;i&gt;")
+        self.assertEqual(utils.render_error("404", utils.Html("<a>")), "<title>404</title><a>")
+        self.assertEqual(self.console.getvalue(), "")
+
+    def test_without_a_sound_template_the_texts_are_there_and_the_console_names_it(self):
+        for trouble in ("it is missing", "it is not UTF-8", "no file can be opened"):
+            with self.subTest(trouble), contextlib.ExitStack() as stack:
+                self.set_config(TEMPLATE_DIR=self.make_folder())
+                path = os.path.join(config.TEMPLATE_DIR, "error.html")
+                if trouble != "it is missing":
+                    with open(path, "wb") as file:
+                        file.write(b"<h1>\xe9</h1>")
+                if trouble == "no file can be opened":
+                    error = OSError(errno.EMFILE, "Too many open files", path)
+                    stack.enter_context(mock.patch("utils.open", side_effect=error, create=True))
+                page = utils.render_error("404 <b>", "<i>")
+                self.assertEqual(page, "<h1>404 &lt;b&gt;</h1>\n<p>&lt;i&gt;</p>\n")
+                self.assertRegex(self.console.getvalue(), r"\A.*error\.html.*\n\Z")
+                self.console.truncate(self.console.seek(0))
+
+
 class Queries(unittest.TestCase):
     def test_query_params_gives_the_first_value_of_each_name_decoded(self):
         for query, expected in [
@@ -145,21 +172,6 @@ class Queries(unittest.TestCase):
         ]:
             with self.subTest(query=query):
                 self.assertEqual(utils.query_params(make_request(query=query)), expected)
-
-
-class Gone(io.StringIO):
-    """A console whose terminal was closed: its file descriptor is there, writing to it fails."""
-
-    def __init__(self, descriptor, error):
-        super().__init__()
-        self.descriptor = descriptor
-        self.error = error
-
-    def write(self, text):
-        raise self.error
-
-    def fileno(self):
-        return self.descriptor
 
 
 class Console(Sandbox):
@@ -185,48 +197,35 @@ class Console(Sandbox):
             self.assertIn(escape, shown)
         self.assertTrue(shown.endswith("\xa0\n"))
 
-    def test_a_console_that_never_was_or_was_closed_costs_nothing(self):
-        closed = io.StringIO()
-        closed.close()
-        recursive = io.StringIO()
-        recursive.write = utils.say  # as a stream of a handler's own might do
-        for stream in (None, closed, 5, io.BytesIO(), Gone(2, RuntimeError()), recursive,
-                       Gone(2, SystemExit()), Gone(None, BrokenPipeError())):
-            with self.subTest(stream=stream), mock.patch.object(sys, "stderr", stream):
+    def test_a_console_that_never_was_costs_nothing(self):
+        with mock.patch.object(sys, "stderr", None):
+            utils.say("lost")
+
+    def test_a_pipe_that_nobody_reads_any_more_is_led_nowhere(self):
+        reading, writing = os.pipe()
+        os.close(reading)
+        free = os.dup(writing)  # the number of the next file that is opened
+        os.close(free)
+        with open(writing, "w", encoding="utf-8") as stream:
+            with mock.patch.object(sys, "stderr", stream):
                 utils.say("lost")
+                print("nobody is disturbed", file=sys.stderr, flush=True)
+        self.assertRaises(OSError, os.fstat, free)  # nothing was left open
 
-    def test_a_console_that_is_gone_is_led_nowhere(self):
-        for error in (BrokenPipeError(), OSError(5, "Input/output error")):
-            with self.subTest(error=error), tempfile.TemporaryFile() as pipe:
-                with mock.patch.object(sys, "stderr", Gone(pipe.fileno(), error)):
-                    utils.say("lost")
-                self.assertTrue(os.path.samestat(os.fstat(pipe.fileno()), os.stat(os.devnull)))
+    def test_a_write_that_fails_drops_that_one_text(self):
+        class FullForOnce(io.StringIO):
+            failed = False
 
-    def test_a_console_whose_descriptor_was_closed_stays_led_nowhere(self):
-        descriptor = os.open(os.devnull, os.O_RDONLY)
-        os.close(descriptor)  # so the next file that is opened gets this number
-        self.change(mock.patch.object(sys, "stderr", Gone(descriptor, OSError(9, "Bad file"))))
+            def flush(self):
+                if not self.failed:
+                    self.failed = True
+                    self.truncate(self.seek(0))
+                    raise OSError(errno.ENOSPC, "No space left on device")
+
+        self.console = self.change(mock.patch.object(sys, "stderr", FullForOnce()))
         utils.say("lost")
-        self.addCleanup(os.close, descriptor)
-        self.assertTrue(os.path.samestat(os.fstat(descriptor), os.stat(os.devnull)))
-
-    def test_what_cannot_even_be_led_nowhere_costs_nothing(self):
-        self.change(mock.patch.object(sys, "stderr", Gone(-1, BrokenPipeError())))
-        utils.say("lost")
-
-    def test_nothing_follows_the_last_text(self):
-        self.addCleanup(utils.CONSOLE_CLOSED.clear)
-        utils.say("last", last=True)
-        utils.say("late")
-        utils.say("later", last=True)
-        self.assertEqual(self.console.getvalue(), "last\n")
-
-    def test_nothing_follows_the_last_text_even_if_nobody_can_read_that(self):
-        self.addCleanup(utils.CONSOLE_CLOSED.clear)
-        with mock.patch.object(sys, "stdout", None):
-            utils.say("last", "stdout", last=True)
-        utils.say("late")
-        self.assertEqual(self.console.getvalue(), "")
+        utils.say("there is space again")
+        self.assertEqual(self.console.getvalue(), "there is space again\n")
 
     def test_two_texts_never_mix(self):
         class Slow(io.StringIO):
@@ -355,24 +354,30 @@ class Files(Sandbox):
 
 
 class DownloadHeaders(unittest.TestCase):
-    def test_types_that_pages_need_do_not_depend_on_the_machine(self):
-        with mock.patch("mimetypes.guess_type", return_value=("text/wrong", None)):
-            for name, expected in [("a.js", "text/javascript"), ("a.css", "text/css"),
-                                   ("a.html", "text/html"), ("a.svg", "image/svg+xml"),
-                                   ("a.json", "application/json"), ("A.B.JS", "text/javascript")]:
-                with self.subTest(name=name):
-                    self.assertEqual(utils.download_headers(name)["Content-Type"], expected)
-
-    def test_other_types_are_guessed_from_the_ending(self):
-        for name, expected in [("a.txt", "text/plain"), ("a.PNG", "image/png"),
-                               ("a.tar.gz", "application/gzip"), ("a.svg.gz", "application/gzip"),
-                               ("a.svgz", "application/octet-stream"),
-                               ("a.txt.bz2", "application/octet-stream"),
+    def test_the_type_follows_from_the_ending_alone(self):
+        for name, expected in [("a.js", "text/javascript"), ("a.css", "text/css"),
+                               ("a.html", "text/html"), ("a.svg", "image/svg+xml"),
+                               ("a.json", "application/json"), ("A.B.JS", "text/javascript"),
+                               ("a.txt", "text/plain"), ("a.PNG", "image/png"),
                                ("a.nonsense", "application/octet-stream"),
                                ("README", "application/octet-stream"),
                                ("data:text/html,x", "application/octet-stream")]:
             with self.subTest(name=name):
                 self.assertEqual(utils.download_headers(name)["Content-Type"], expected)
+
+    def test_a_compressed_file_is_not_sent_as_what_is_in_it(self):
+        for name, expected in [("a.tar.gz", "application/gzip"), ("a.svg.gz", "application/gzip"),
+                               ("a.svgz", "application/octet-stream"),
+                               ("a.tgz", "application/octet-stream"),
+                               ("a.txt.bz2", "application/octet-stream")]:
+            with self.subTest(name=name):
+                self.assertEqual(utils.download_headers(name)["Content-Type"], expected)
+
+    def test_the_types_of_this_computer_do_not_count(self):
+        with mock.patch.dict("mimetypes.types_map", {".nonsense": "text/wrong", ".css": "text/wrong"}):
+            for name, expected in [("a.nonsense", "application/octet-stream"), ("a.css", "text/css")]:
+                with self.subTest(name=name):
+                    self.assertEqual(utils.download_headers(name)["Content-Type"], expected)
 
     def test_the_browser_must_save_and_may_not_sniff(self):
         headers = utils.download_headers("a.html")
