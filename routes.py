@@ -3,8 +3,10 @@
 A handler is called with a request when somebody asks for its path with GET or HEAD; it returns
 (status, content type, body). A request has a method, a path, a query, headers, a body and a
 client_address (see router.py). A POST never comes here: main.py answers every POST with the
-time. Nor does a download: "/files/" below lists the files, main.py sends them. Read next:
-utils.py.
+time. Nor does a download: "/files/" below lists the files, main.py sends them.
+
+The first three pages are from the article that README.md names (homepage is "/", home_page is
+"/home"). The last one uses its request, and is the one to copy from. Read next: utils.py.
 """
 import os
 from html import escape
@@ -12,7 +14,7 @@ from urllib.parse import quote
 
 import config
 from router import route
-from utils import find_download, render_template
+from utils import Html, find_download, query_params, render_template
 
 
 @route("/")
@@ -30,7 +32,7 @@ def list_files(request):
         return 500, "text/plain", "Directory not found"
     html = "<h1>Files in server</h1><ul>"
     for name in sorted(names):
-        if find_download(name):  # no folder, and nothing hidden
+        if find_download(name):  # folders and hidden files are left out
             # A name may hold any character: quoted for the address, escaped for the page.
             html += f'<li><a href="/files/{quote(name, safe="")}">{escape(name)}</a></li>'
     html += "</ul>"
@@ -42,3 +44,29 @@ def home_page(request):
     """Return a page that is kept in templates/."""
     html = render_template("home.html")
     return 200, "text/html", html
+
+
+@route("/request")
+def show_request(request):
+    """Return a page that shows this very request; "/request?name=Ada" greets Ada, too."""
+    params = query_params(request)  # {"name": "Ada"}
+    name = params.get("name") or "stranger"  # there may be none, or an empty one
+    html = render_template(
+        "request.html",
+        # Each value takes the place of a $word in the file. What a visitor sent may be anything,
+        # also a script: render_template() escapes it, so that it is shown and does not run.
+        name=name,
+        method=request.method,
+        path=request.path,
+        params=make_rows(params.items()),
+        headers=make_rows(request.headers.items()),
+    )
+    return 200, "text/html", html
+
+
+def make_rows(pairs):
+    """Return a row of a table for each (name, value)."""
+    rows = [render_template("row.html", name=name, value=value) for name, value in pairs]
+    # Each row is HTML, with its values escaped. But join() makes ordinary text of them, which
+    # would be escaped once more, so that the page shows "<tr>": Html() says that it is HTML.
+    return Html("".join(rows))

@@ -33,7 +33,7 @@ with contextlib.suppress(ImportError, ValueError, OSError):  # macOS allows 256 
     if 0 <= soft < 4096:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard) if hard >= 0 else 4096, hard))
 
-SHIPPED_PATHS = ["/", "/files/", "/home"]
+SHIPPED_PATHS = ["/", "/files/", "/home", "/request"]
 
 # File names that mean something to HTML, to URLs, to headers or to terminals.
 ODD_NAMES = ["<img src=x>.txt", "a'b\"c&d.txt", "100%.txt", "100%25.txt", "日本語.txt",

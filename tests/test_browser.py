@@ -18,12 +18,12 @@ OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--n
 
 @unittest.skipUnless(CHROMIUM, "no chromium, chromium-browser or google-chrome is installed")
 class Browser(LiveServer):
-    def browse(self, path):
+    def browse(self, path, *options):
         """Return the page as Chromium has it in memory after its scripts ran."""
         folder = self.make_folder()
         url = "http://{}:{}".format(*self.address) + path
         return subprocess.run(
-            [CHROMIUM, *OPTIONS, "--user-data-dir=" + os.path.join(folder, "profile"), url],
+            [CHROMIUM, *OPTIONS, *options, "--user-data-dir=" + os.path.join(folder, "profile"), url],
             env={**os.environ, "TMPDIR": folder}, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             stdout=subprocess.PIPE, encoding="utf-8", timeout=30, check=True).stdout
 
@@ -42,3 +42,19 @@ class Browser(LiveServer):
         self.assertIn("<h1>A web framework in five files</h1>", page)
         self.assertRegex(page, r"<title>picture [1-9]\d+</title>")
         self.assertRegex(page, r"<output[^>]*>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d</output>")
+
+    def test_on_a_phone_and_in_the_dark_a_long_request_fits(self):
+        @route("/phone")
+        def phone(request):
+            return 200, "text/html", f"""<iframe width="390" src="/request?{request.query}"></iframe>
+                <script>
+                document.querySelector("iframe").addEventListener("load", (event) => {{
+                    const page = event.target.contentDocument;
+                    document.title = (page.documentElement.scrollWidth <= 390 ? "fits" : "too wide")
+                        + " on " + getComputedStyle(page.body).backgroundColor;
+                }});
+                </script>"""
+
+        page = self.browse(f"/phone?name={'a' * 300}&{'b' * 300}=1",
+                           "--blink-settings=preferredColorScheme=0")
+        self.assertIn("<title>fits on rgb(21, 26, 33)</title>", page)

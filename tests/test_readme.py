@@ -6,6 +6,8 @@ import io
 import os
 import re
 import socket
+import subprocess
+import sys
 import unittest
 from unittest import mock
 from xml.etree import ElementTree
@@ -101,6 +103,17 @@ class Snippets(LiveServer):
         came = with_readme_date(receive_all(client).decode())
         self.assert_shown(answer, came.replace("\r", ""))
 
+    def test_the_journey_shown_is_what_journey_py_prints(self):
+        came = subprocess.run([sys.executable, os.path.join(PROJECT, "tests", "journey.py")],
+                              stdout=subprocess.PIPE, encoding="utf-8", check=True).stdout
+        rest = iter(with_readme_date(came).splitlines())
+        lines = blocks(section("journey"), "text")[0].splitlines()
+        self.assertLessEqual(len(lines), 60)
+        for shown in lines:
+            # Exercises may add lines, arguments at the end and depth; nothing may be missing.
+            start = " ".join(shown.split()).rstrip(").")
+            self.assertTrue(any(" ".join(line.split()).startswith(start) for line in rest), shown)
+
     def test_the_smallest_framework_prints_what_is_shown(self):
         idea = section("The idea")
         with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -143,7 +156,8 @@ class Snippets(LiveServer):
 
 def with_readme_date(text):
     """Return an answer with the README's date and time instead of its own."""
-    text = re.sub("Date: [^\r\n]*", "Date: Mon, 23 Nov 2026 15:00:00 GMT", text)
+    text = re.sub(r"Date: \w+, [\w :]* GMT", "Date: Mon, 23 Nov 2026 15:00:00 GMT", text)
+    text = re.sub(r"\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d", "23/Nov/2026 15:00:00", text)
     return re.sub(r'"time": "[0-9: -]*"', '"time": "2026-11-23 15:00:00"', text)
 
 

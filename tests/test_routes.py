@@ -6,11 +6,37 @@ import time
 import unittest
 from html.parser import HTMLParser
 from unittest import mock
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urlencode, urljoin
 
 import config
 import routes
 from tests.support import ODD_NAMES, LiveServer, make_request
+
+
+class Table(HTMLParser):
+    """Each row of the tables of a page, as (th, td), and all that is in other places."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.cells, self.elsewhere = [], ""
+        self.tag = None
+        self.feed(page)
+        self.close()
+        self.rows = list(zip(self.cells[::2], self.cells[1::2]))
+
+    def handle_starttag(self, tag, attrs):
+        self.tag = tag
+        if tag in ("th", "td"):
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self.tag = None
+
+    def handle_data(self, data):
+        if self.tag in ("th", "td"):
+            self.cells[-1] += data
+        elif self.tag != "style":
+            self.elsewhere += data
 
 
 class Links(HTMLParser):
@@ -149,6 +175,47 @@ class Pages(LiveServer):
         self.assertNotIn(b"Directory not found", response.content)
         self.assertIn("Too many open files", self.console.getvalue())
 
+    def test_the_article_s_routes_come_first(self):
+        with open(routes.__file__, encoding="utf-8") as file:
+            paths = re.findall(r'^@route\("(.*)"\)$', file.read(), re.MULTILINE)
+        self.assertEqual(paths[:4], ["/", "/files/", "/home", "/request"])
+
     def test_a_handler_can_be_called_without_a_server(self):
         self.assertEqual(routes.homepage(make_request()),
                          (200, "text/html", "<h1>Hello World</h1>"))
+
+
+class ShownRequest(LiveServer):
+    def test_it_shows_method_path_parameters_and_headers_in_their_order(self):
+        response = self.ask("GET", "/request?x=1&y=&x=2&na%20me=a+b%26", headers={"X-Mood": "good"})
+        self.assertEqual(response.status, 200)
+        self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
+        rows = Table(response.content.decode()).rows
+        self.assertEqual(rows[:5], [("method", "GET"), ("path", "/request"),
+                                    ("x", "1"), ("y", ""), ("na me", "a b&")])
+        self.assertEqual([name for name, value in rows[5:]],
+                         ["Host", "Accept-Encoding", "X-Mood", "Connection"])
+        self.assertIn(("X-Mood", "good"), rows)
+
+    def test_it_greets_whom_the_query_names(self):
+        for query, name in [("?name=Ada", "Ada"), ("?name=A+%26+B", "A & B"), ("", "stranger"),
+                            ("?name=", "stranger"), ("?x=1", "stranger")]:
+            with self.subTest(query=query):
+                page = Table(self.get("/request" + query).content.decode())
+                self.assertIn(f"Hello, {name}!", page.elsewhere)
+
+    def test_whatever_a_visitor_sends_stays_text(self):
+        evil = "<script>alert(1)</script>\"'&$name"
+        page = self.ask("GET", "/request?" + urlencode({"name": evil, evil: evil}),
+                        headers={"X-Mood": evil}).content.decode()
+        self.assertNotIn("<script", page)
+        rows = Table(page).rows
+        for row in (("name", evil), (evil, evil), ("X-Mood", evil)):
+            self.assertIn(row, rows)
+        self.assertIn(f"Hello, {evil}!", Table(page).elsewhere)
+
+    def test_its_form_sends_another_one_and_home_leads_to_it(self):
+        page = self.get("/request").content.decode()
+        self.assertRegex(page, '<form action="/request">')
+        self.assertRegex(page, '<input [^>]*name="name"')
+        self.assertIn(b'<a href="/request">', self.get("/home").content)

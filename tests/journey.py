@@ -1,0 +1,234 @@
+"""Follow one request on its way through the five modules.
+
+    python tests/journey.py                      a GET of /
+    python tests/journey.py "/request?name=Ada"  a GET of any target
+    python tests/journey.py -X POST -d hello /   a POST
+    printf 'GET / HTTP/1.1\\r\\n\\r\\n' | python tests/journey.py -    any bytes at all
+
+It starts the server on a free port, sends the request, and prints the bytes that came, each
+function of the five modules that was called, in order, with what went in and what came out, and
+the bytes that went. A function that is called several times in a row stands there once.
+
+Python itself reports each call and each return to a function of ours (see sys.setprofile): the
+modules know nothing of this.
+"""
+import argparse
+import contextlib
+import dis
+import io
+import os
+import re
+import socket
+import sys
+import threading
+from email.message import Message
+from types import FunctionType
+from urllib.parse import quote
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, PROJECT)  # so that the modules are found from any folder
+
+import main  # noqa: E402 (it has to come after the line above)
+import router  # noqa: E402
+import utils  # noqa: E402
+
+MODULES = {os.path.join(PROJECT, name): name
+           for name in ("config.py", "router.py", "routes.py", "utils.py", "main.py")}
+WIDTH = 100  # columns: a longer line is cut
+MANY = 16  # lines of bytes: what comes after them is only counted
+LIMIT = 30  # seconds to wait for the answer
+
+
+# ---- Listening to Python ----
+
+class Call:
+    """A function that has been called and has not returned yet."""
+
+    def __init__(self, code, is_hidden):
+        self.code = code
+        self.is_hidden = is_hidden
+        self.last_code = None  # of the function that it called last
+        self.repeats = 0  # how often it has called that one again, directly afterwards
+
+
+class Journey:
+    """Writes down the calls and returns of one thread, as lines of text."""
+
+    def __init__(self):
+        self.lines = []
+        self.calls = [Call(None, False)]  # from the outermost to the innermost
+        self.thread = None  # the identifier of the one that is followed
+
+    def listen(self, frame, event, value):
+        """Get what Python reports: the frame is that of the function, value what it returns."""
+        code = frame.f_code
+        if self.thread is None:  # that of the connection comes first, then those of handlers
+            self.thread = threading.get_ident()
+        if threading.get_ident() != self.thread or code.co_filename not in MODULES:
+            return
+        if code.co_name == "require" or re.match("<.*comp>|<genexpr>", code.co_name):
+            return
+        if event == "call":
+            self.enter(frame, code)
+        elif event == "return":
+            self.leave(frame, value)
+
+    def enter(self, frame, code):
+        """Write down that a function begins, unless its caller called it just before, too."""
+        caller = self.calls[-1]
+        is_repeated = code is caller.last_code
+        if is_repeated:
+            caller.repeats += 1
+        else:
+            self.tell_repeats()
+            caller.last_code = code
+        if not caller.is_hidden and not is_repeated:
+            self.write(self.show_call(frame, code), MODULES[code.co_filename])
+        self.calls.append(Call(code, caller.is_hidden or is_repeated))
+
+    def leave(self, frame, value):
+        """Write down what a function returns, or that it was left in another way."""
+        self.tell_repeats()
+        call = self.calls.pop()
+        if call.is_hidden:
+            return
+        last_step = dis.opname[call.code.co_code[frame.f_lasti]]
+        if not last_step.startswith("RETURN"):
+            self.write("  (left by an exception)")
+        elif value is not None:
+            self.write(f"  -> {show(value)}")
+
+    def show_call(self, frame, code):
+        """Return a function and its arguments, the long ones cut until all of it fits."""
+        arguments = arguments_of(frame, code)
+        for limit in (100, 60, 40, 30, 20, 15):
+            values = [f"{name}={cut(arguments[name], limit)}" for name in arguments]
+            text = f"{name_of(frame, code)}({', '.join(values)})"
+            if len(text) + self.indent() <= WIDTH:
+                break
+        return text
+
+    def indent(self):
+        """Return how many columns stand before a call at this depth."""
+        return 12 + 2 * (len(self.calls) - 1)
+
+    def tell_repeats(self):
+        """Write down how often the innermost function has called another one again."""
+        call = self.calls[-1]
+        if call.repeats and not call.is_hidden:
+            self.write(f"  (and {call.last_code.co_name} again: {call.repeats} more)")
+        call.repeats = 0
+
+    def write(self, text, module=""):
+        """Add a line at the depth of the calls."""
+        self.lines.append(cut(module.ljust(self.indent()) + text))
+
+
+# ---- Showing values ----
+
+def name_of(frame, code):
+    """Return the name of a function; of a class that makes an object, its name."""
+    if code.co_name == "__init__":
+        return type(frame.f_locals["self"]).__name__
+    return code.co_name
+
+
+def arguments_of(frame, code):
+    """Return {name: value as text} of a call, but for self and the stream that is read."""
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)  # it has *args, **kwargs
+    names = [name for name in code.co_varnames[:count] if name not in ("self", "stream")]
+    return {name: show(frame.f_locals[name]) for name in names}
+
+
+def show(value):
+    """Return a value as it would stand in code, without addresses of objects."""
+    if isinstance(value, FunctionType):
+        return value.__name__
+    if isinstance(value, router.Request):
+        value = value._replace(headers=dict(value.headers.items()))
+    if isinstance(value, Message):
+        value = dict(value.items())
+    return re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
+
+
+def cut(text, width=WIDTH):
+    """Return a text that fits the width."""
+    return text if len(text) <= width else text[:width - 3] + "..."
+
+
+def show_bytes(data):
+    """Return the lines of some bytes, with their line breaks visible; of many, the first ones."""
+    lines = data.splitlines(keepends=True)
+    shown = [line.decode("latin-1").encode("unicode_escape").decode() for line in lines[:MANY]]
+    if len(lines) > MANY:
+        shown.append(f"... and {len(b''.join(lines[MANY:])):,} bytes more")
+    return shown
+
+
+# ---- Sending the request ----
+
+def read_command():
+    """Return the bytes to send that the command line asks for."""
+    parser = argparse.ArgumentParser(description="Follow one request through the five modules.")
+    parser.add_argument("target", nargs="?", default="/", metavar="TARGET",
+                        help='such as "/request?name=Ada"; - reads the bytes from standard input')
+    parser.add_argument("-X", dest="method", help="the method: GET, HEAD, POST, OPTIONS")
+    parser.add_argument("-d", dest="body", help="the body; the method is POST if it is not given")
+    options = parser.parse_args()
+    if options.target == "-":
+        return sys.stdin.buffer.read()
+    if not options.target.startswith("/"):
+        sys.exit(f'a target starts with "/", such as /home, unlike {options.target!r}')
+    method = options.method or ("GET" if options.body is None else "POST")
+    target = quote(options.target, safe="/?%&=+#:;,@!$'()*~[]")  # as browsers send it
+    lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1"]
+    body = (options.body or "").encode()
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def travel(raw, journey):
+    """Send the bytes to a server and return those that come back, None if it takes too long."""
+    server = main.Server(("127.0.0.1", 0), main.SidhHTTP)
+    with server, socket.create_connection(server.server_address, timeout=LIMIT) as client:
+        threading.setprofile(journey.listen)  # for each thread that starts from now on
+        server.handle_request()  # accepts the connection, and starts a thread for it
+        try:
+            with contextlib.suppress(ConnectionError):  # it need not read all that is sent
+                client.sendall(raw)
+                client.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+        except (socket.timeout, TimeoutError):
+            return None
+    for thread in threading.enumerate():
+        if thread.ident == journey.thread:
+            thread.join()
+    return answer
+
+
+def follow(raw):
+    """Print the journey of these bytes."""
+    journey = Journey()
+    console = io.StringIO()
+    with contextlib.redirect_stdout(console), contextlib.redirect_stderr(console):
+        answer = travel(raw, journey)
+    tell("the bytes that came:", show_bytes(raw))
+    utils.say("\n".join(["", *journey.lines, ""]), "stdout")
+    if answer is None:
+        sys.exit(f"no answer within {LIMIT} seconds: the last function above is still at work")
+    tell("the console:", console.getvalue().splitlines())
+    tell("\nthe bytes that went:", show_bytes(answer))
+
+
+def tell(title, lines):
+    """Print lines below a title."""
+    utils.say("\n".join([title, *(cut(f"  {line}") for line in lines)]), "stdout")
+
+
+if __name__ == "__main__":
+    try:
+        follow(read_command())
+    except KeyboardInterrupt:
+        sys.exit("stopped")
