@@ -12,13 +12,14 @@ PORT = os.environ.get("MINI_PORT") or "9999"
 FILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files")
 TEMPLATE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 
-# The limits on strangers. They are for each connection; how many connections there are is not
-# limited. With these, reading a request takes 6 MiB of memory at the most: a part of it is
-# there twice, or in many small pieces, while it is taken apart.
+# The limits on strangers, for each connection. How many connections there are is not limited.
 
-# Seconds that a client may be silent, or take nothing of what is sent to it; then its connection
-# is closed. Each byte starts them anew: who sends one every 29 seconds is not silent.
+# Seconds. A client that sends nothing for so long, or takes nothing of what is sent to it, is
+# disconnected (handle_one_request() in main.py says how). Each byte starts the time anew: one
+# that sends a byte every 29 seconds goes on until one of the other limits is reached.
 TIMEOUT = 30
 
-MAX_HEAD = 64 * 1024  # bytes: the first line of a request and its headers together
-MAX_BODY = 1024 * 1024  # bytes: the body of a request
+# Bytes. A request that is larger is refused. To read one, Python takes 6 MiB of memory at the
+# most, for it makes copies of some parts; tests/test_connections.py measures it.
+MAX_HEAD = 64 * 1024  # the first line and the headers together
+MAX_BODY = 1024 * 1024  # the body

@@ -38,7 +38,7 @@ from socketserver import ThreadingTCPServer
 from urllib.parse import quote
 
 import config
-import routes  # noqa: F401 (for checkers: it is of use, for its "@route" lines fill ROUTES)
+import routes  # noqa: F401 (tells checkers to accept it: its "@route" lines fill ROUTES)
 import utils
 from router import ROUTES, Request, WrongResponse, check_response, name_of
 from utils import Html, Refusal, require, say
@@ -52,30 +52,32 @@ class SidhHTTP(BaseHTTPRequestHandler):
     - connection, the socket; rfile and wfile, to read from it and to write to it;
     - client_address, and responses, which has a name and a sentence for each status;
     - handle(), the loop: it calls handle_one_request() until close_connection is true;
-    - send_response(), send_header(), end_headers() and handle_expect_100(), which write to wfile;
-    - log_error(), which calls log_message(), and address_string() and log_date_time_string().
+    - send_response(), send_header() and end_headers(), for the head of a response;
+    - log_error(), which calls log_message() below.
     """
 
     def handle_one_request(self):
         """Read one request and answer it.
 
-        The loop in handle() calls this again and again. When it ends, http.server calls
-        finish(), and then it closes the connection; no line of ours does that. The loop ends
+        The loop in handle() calls this again and again. It ends in one of three ways:
 
-        - if close_connection is true: after a bad request, and after the last one;
-        - if the client goes away, or is silent for longer than timeout (see the end of this
-          class): then reading and writing raise an OSError. It leaves the loop, too, because
-          nothing here catches it, and it ends up in Server.handle_error().
+        - After a bad request, or the last one, close_connection is true.
+        - If the client has closed its side, there is no request, and close_connection is true.
+        - If the client is silent for TIMEOUT seconds, or the connection breaks, reading or
+          writing raises an OSError. It leaves the loop, for nothing here catches it, and ends
+          up in Server.handle_error().
+
+        After each of them, http.server calls finish(), and then it closes the connection.
         """
-        self.close_connection = True  # until read_request() finds that the request is sound
-        self.request = None  # forget the last one, whose body may be large
+        self.close_connection = True  # unless read_request() finds that the request is sound
+        self.current_request = None  # forget the one before, whose body may be large
         try:
-            self.request = self.read_request()  # (http.server calls the socket a request, too)
+            self.current_request = self.read_request()
         except Refusal as refusal:
             self.send_error(refusal.status, refusal.reason)
             return
-        if self.request is not None:
-            do_method = getattr(self, "do_" + self.request.method)  # such as do_GET
+        if self.current_request is not None:
+            do_method = getattr(self, "do_" + self.current_request.method)  # such as do_GET
             do_method()
 
     def read_request(self):
@@ -97,7 +99,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         utils.check_host_header(headers, version, host)
         length = utils.body_length(headers, version)
         if "100-continue" in utils.list_members(headers, "Expect") and version != "HTTP/1.0":
-            # The client waits for "100 Continue" before it sends the body, in case it is refused.
+            # The client waits for "100 Continue" before it sends a large body in vain.
             self.handle_expect_100()
             self.wfile.flush()
         body = utils.read_body(self.rfile, length)  # even of a GET: the next request follows it
@@ -110,7 +112,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     def do_GET(self):
         """Answer with what the handler of the path returns, with a file, or with 404."""
-        path = self.request.path
+        path = self.current_request.path
         if path in ROUTES:
             self.call_handler(ROUTES[path])
         elif path.startswith("/files/"):
@@ -140,7 +142,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def call_handler(self, handler):
         """Send what the handler returns; a 500 if it raises, or returns what cannot be sent."""
         try:
-            status, content_type, body = check_response(handler(self.request))
+            status, content_type, body = check_response(handler(self.current_request))
         except WrongResponse as error:
             self.log_error("%s: %s", name_of(handler), error)
             self.send_error(500)
@@ -185,7 +187,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def send_not_found(self):
         """Send a 404, with a link to the page that may have been meant."""
         explanation = EXPLANATIONS[404]
-        path = self.request.path
+        path = self.current_request.path
         # Comparing texts takes time, and strangers must not take much of it: hence two limits.
         if len(path) <= 64:
             similar_paths = get_close_matches(path, list(ROUTES)[:100], n=1, cutoff=0.7)
@@ -237,8 +239,8 @@ class SidhHTTP(BaseHTTPRequestHandler):
         system may destroy what it has not delivered yet, such as the page that tells why a
         request is refused (RFC 9112 9.6). So this reads on, and drops what comes.
         """
-        # This closes wfile, not the connection. If sending has failed, there may be bytes left
-        # in it, and super().finish() would wait once more for a client that takes nothing.
+        # This closes wfile alone, not the connection. If sending has failed, it still has bytes;
+        # super().finish() would try once more to send them to a client that takes nothing.
         self.wfile.raw.close()
         super().finish()
         deadline = time.monotonic() + self.timeout
@@ -267,7 +269,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     # ---- What http.server reads from the class ----
 
     protocol_version = "HTTP/1.1"  # in each status line
-    request_version = "HTTP/1.1"  # (http.server leaves the status line out for HTTP/0.9)
+    request_version = "HTTP/1.1"  # send_response() asks for it: HTTP/0.9 had no status line
     server_version = "SidhHTTP/1.0"  # with sys_version, the header Server
     sys_version = "(mini web framework)"  # instead of the version of Python
     timeout = config.TIMEOUT  # seconds without a byte; then reading and writing raise an OSError
@@ -275,7 +277,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # the system sends a packet at once
 
 
-# Where http.server's own sentence would be wrong here, or less helpful.
+# The sentences that are more helpful here than http.server's own, or truer.
 EXPLANATIONS = {
     400: "This server does not understand the request, so it did nothing.",
     404: "There is no page at this address.",
@@ -287,13 +289,14 @@ EXPLANATIONS = {
 class Server(ThreadingTCPServer):
     """Listens, and gives each connection a thread and a SidhHTTP: none waits for another.
 
-    (What its methods call a request is a connection's socket, as in socketserver.)
+    (http.server has a ThreadingHTTPServer, but that asks DNS for a name at the start, which may
+    take long. What the methods here call a request is a socket, as in socketserver.)
     """
 
     daemon_threads = True  # they do not keep the program from ending
     request_queue_size = 512  # connections that may wait to be accepted
-    # No wait for a port whose server has just ended. (Not on Windows, where this means that two
-    # servers may have one port.)
+    # A server that is started again gets its port at once. (Not on Windows, where this would let
+    # two servers have one port.)
     allow_reuse_address = os.name == "posix"
 
     def __init__(self, address, handler_class):
@@ -317,14 +320,12 @@ class Server(ThreadingTCPServer):
             raise
 
     def handle_error(self, request, client_address):
-        """Say what is wrong with main.py; nothing if a client went away or fell silent."""
+        """Show an error that leaves the loop; nothing if the client went away or fell silent."""
         error = sys.exc_info()[1]
         # (Before Python 3.10, socket.timeout was no TimeoutError.)
         if isinstance(error, (ConnectionError, TimeoutError, socket.timeout)):
             return
-        # Ctrl+C may come while the thread of a connection starts; then serve_forever() closes the
-        # socket, whose number is -1 from then on, and the thread finds it closed.
-        if request.fileno() == -1:
+        if request.fileno() == -1:  # Ctrl+C came just now, and serve_forever() has closed it
             return
         say(traceback.format_exc().rstrip())
 
@@ -348,7 +349,7 @@ def listen():
     host, port = config.HOST, config.PORT
     try:
         return Server((host, int(port)), SidhHTTP)
-    except (socket.gaierror, UnicodeError, TypeError):  # ("é..b" is one of the last two)
+    except (socket.gaierror, UnicodeError, TypeError):  # "é..b" raises one of the last two
         sys.exit(f"{host!r} is neither an address nor a name that this computer knows: "
                  "correct MINI_HOST or leave it out")
     except (ValueError, OverflowError):
@@ -363,12 +364,12 @@ def listen():
         sys.exit(f"cannot listen on {host!r}: {error.strerror}: correct MINI_HOST or leave it out")
 
 
-# The hosts that stand for all networks, and what a browser on this computer takes instead
+# The hosts that mean "listen on all networks", and the address to open on this computer then
 ALL_NETWORKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def welcome(host, port):
-    """Return what the console says at the start: where the pages are; for all networks, more."""
+    """Return what the console says at the start: where the pages are, and a warning if need be."""
     url = make_url(ALL_NETWORKS.get(host, host), port)
     lines = [f"server running on {url} (Ctrl+C stops it)"]
     lines += [f"  {url}{quote(path)}" for path in ROUTES]
@@ -422,6 +423,6 @@ if __name__ == "__main__":
         # A process that a handler forks is a copy of this one, but must not call stop().
         os.register_at_fork(after_in_child=give_signals_back)
     main()
-    # The thread of a handler may be in the middle of print(). Python would crash at its end if
-    # that still held the console; so there is no console from here on.
+    # If a handler prints something while Python ends, Python crashes: so, from here on, there is
+    # no console to print on.
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None

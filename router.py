@@ -23,12 +23,12 @@ class Request(NamedTuple):
 
     The connection stays with main.py: a handler cannot send anything itself, and cannot add
     headers. It has one way to answer, which is to return (status, content type, body).
-    (A NamedTuple is a tuple whose items have names: request.path. None can be changed.)
+    (A NamedTuple is a tuple whose items have names, so this one has request.path.)
     """
     method: str  # "GET" or "HEAD"
-    path: str  # exactly as in @route: "/a b". (In the address that was sent, it was "/a%20b".)
+    path: str  # decoded: "/a b", where the browser has sent "/a%20b". So it stands in @route
     query: str  # what came after the "?", as it was sent: "name=Ada", or ""
-    headers: Message  # headers["User-Agent"], or headers["user-agent"]; None if not sent
+    headers: Message  # as in e-mails: headers["User-Agent"] is its value, None if not sent
     body: bytes  # b"" if there was none, which is usual
     client_address: tuple[str, int]  # host and port: ("127.0.0.1", 50312)
 
@@ -39,7 +39,7 @@ ROUTES = {}
 
 def route(path: str):
     """Return a decorator that registers a handler; ValueError if the path is wrong or taken."""
-    # (It is no str if somebody has written @route alone, without parentheses.)
+    # (If @route stands without parentheses, Python hands over the function as if it were a path.)
     if not isinstance(path, str) or not re.fullmatch("/[^?#]*", path):
         raise ValueError(f'a route starts with "/" and has no "?" or "#" in it, unlike {path!r}')
 
@@ -87,9 +87,9 @@ def check_response(response: object) -> tuple[int, str, bytes]:
     return int(status), content_type, body  # int() makes 404 of HTTPStatus.NOT_FOUND
 
 
-# media-type = type "/" subtype, then parameters: "text/html; charset=utf-8" (RFC 9110 8.3.1; an
-# RFC is a standard of the internet). "[ -~]" is each character from the space to "~", which is
-# the last one of ASCII: so there can be no line break, which would begin another header.
+# media-type = type "/" subtype, then parameters: "text/html; charset=utf-8". There can be no line
+# break in it, which would begin another header: "[ -~]" is the space or a visible character of
+# ASCII. (The form is from RFC 9110 8.3.1; an RFC is a standard of the internet.)
 MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+ *(;[ -~]*)?", re.ASCII)
 
 # the parameter that says how text became bytes: "; charset=utf-8" gives "utf-8"

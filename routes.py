@@ -54,7 +54,7 @@ def show_request(request):
     html = render_template(
         "request.html",
         # Each value takes the place of a $word in the file. What a visitor sent may be anything,
-        # also a script: render_template() escapes it, so that it is shown and does not run.
+        # even a script: render_template() escapes it, so that it is shown and does not run.
         name=name,
         method=request.method,
         path=request.path,
@@ -67,6 +67,7 @@ def show_request(request):
 def make_rows(pairs):
     """Return a row of a table for each (name, value)."""
     rows = [render_template("row.html", name=name, value=value) for name, value in pairs]
-    # Each row is HTML, with its values escaped. But join() makes ordinary text of them, which
-    # would be escaped once more, so that the page shows "<tr>": Html() says that it is HTML.
+    # Each row is HTML already, with its values escaped. But join() makes ordinary text of them,
+    # and render_template() escapes that: the page would show "<tr>" instead of a table. Html()
+    # says that it is HTML.
     return Html("".join(rows))

@@ -1,7 +1,7 @@
-"""Work that can be tried without a connection: for handlers; the console; files; requests.
+"""Work that needs no connection, in four parts: for handlers, the console, files, requests.
 
-The last part, which reads requests, goes into the grammar of HTTP. A comment there says where to
-stop on a first reading. Read next: main.py.
+The last part reads requests by the grammar of HTTP. A comment says where to stop on a first
+reading. Read next: main.py.
 """
 from __future__ import annotations  # Python 3.9 needs this for "str | None"
 
@@ -45,14 +45,16 @@ def to_html(value: object) -> str:
 TEMPLATE_NOT_FOUND = Html("<h1>Template Not Found</h1>")
 
 
-# (What stands before the "/" is never given by name: so a value, too, may be called filename.)
 def render_template(filename: str, /, **values: object) -> Html:
-    """Return the text of a template, in which a value called name takes the place of each $name.
+    """Return the text of a template, with each $word in it replaced by the value of that name.
 
     A value is escaped, unless it is Html: so a template can be a value in another one. "$$" is
-    a "$", and a $word without a value stays. (If there are no values at all, nothing is
-    replaced.) If the template is missing, the page and the console say so; the status is still
-    what the handler returns. ValueError if the file is not UTF-8.
+    a "$", and a $word without a value stays. Without any values, the text is left as it is. If
+    the template is missing, the page and the console say so; the status is still what the
+    handler returns. ValueError if the file is not UTF-8.
+
+    (The "/" among the parameters says that filename is never given by its name. So a value may
+    have this name, too.)
     """
     file_path = find_file(config.TEMPLATE_DIR, filename)
     if file_path is None:
@@ -104,15 +106,16 @@ del CONTROLS[ord("\n")]
 def say(text: str, stream_name: str = "stderr") -> None:
     """Write a text and a line break to sys.stderr or sys.stdout; drop it if nobody can read it."""
     with CONSOLE_LOCK:
-        stream = getattr(sys, stream_name)
-        if stream is None:  # there is no such console
+        stream = getattr(sys, stream_name)  # as it is now: it may be replaced at any time
+        if stream is None:  # the program was started without it, or is about to end
             return
         try:
             stream.write(text.translate(CONTROLS) + "\n")
             stream.flush()
         except BrokenPipeError:
-            # Whoever read it has gone (python main.py | head -1). From now on it leads nowhere:
-            # dup2() makes the stream's number, which the system knows it by, one of devnull.
+            # Whoever read it has gone (python main.py | head -1). So that nothing that is printed
+            # there fails from now on, it is led to devnull, which swallows all: this is the way
+            # of Python's documentation (signal, "Note on SIGPIPE").
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
@@ -129,11 +132,11 @@ def find_file(folder: str, name: str) -> str | None:
     A name may lead out of the folder: "../secret.txt", "/etc/passwd", or a link to one of them.
     """
     try:
-        # First, realpath() finds out where both really are: it follows "..", "/" and links.
+        # First of all: where are they really? realpath() goes the way of "..", and of links.
         root = os.path.realpath(folder)
         file_path = os.path.realpath(os.path.join(root, name))
-        # Then relpath() says how to get from one to the other: "sub/a.txt", and always
-        # "../..." for a file that is outside.
+        # Then: how does one get from the one to the other? relpath() says "sub/a.txt"; for a file
+        # that is outside, it always begins with "..".
         parts = os.path.relpath(file_path, root).split(os.sep)
     except ValueError:  # a NUL in the name, or another drive on Windows
         return None
@@ -150,9 +153,9 @@ def find_download(name: str) -> str | None:
         return None
     if name.startswith("."):  # hidden, even if it is a link to a file that is not
         return None
-    # A name on the disk need not be UTF-8; Python has these characters for the bytes that are
-    # not. No link can lead to such a file.
-    if re.search("[\ud800-\udfff]", name):
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # on the disk, its name is not UTF-8: no address can lead to it
         return None
     if os.name == "nt" and ":" in name:  # "a.txt:b" is a stream hidden in a.txt
         return None
@@ -176,7 +179,7 @@ def open_download(name: str) -> BinaryIO | None:
 MIME_TYPES = mimetypes.MimeTypes()  # Python's own: what is installed here does not count
 MIME_TYPES.add_type("text/javascript", ".js")  # older Pythons have an older name
 MIME_TYPES.add_type("application/gzip", ".gz")
-CONTENT_TYPES = MIME_TYPES.types_map[True]  # {".txt": "text/plain", ...}: those registered
+CONTENT_TYPES = MIME_TYPES.types_map[True]  # {".txt": "text/plain", ...}; [True]: official ones
 
 
 def download_headers(name: str) -> dict[str, str]:
@@ -196,7 +199,7 @@ def download_headers(name: str) -> dict[str, str]:
 
 # ---- Reading requests ----
 #
-# These bytes are a request; each line ends with \r\n:
+# These bytes are a request. Each line of it but the body ends with \r\n:
 #
 #     POST /home HTTP/1.1        the first line
 #     Host: 127.0.0.1:9999       the headers
@@ -205,10 +208,10 @@ def download_headers(name: str) -> dict[str, str]:
 #     hello                      the body: 5 bytes, as a header said; most requests have none
 #
 # The next request comes right behind it, so a server must know exactly where this one ends.
-# Often there is another program between browser and server, which passes the requests on, and
-# stops those of a stranger that it must not pass on. If it takes "hello" for a body and the
-# server takes it for the beginning of the next request, a stranger can hide a request in a body,
-# where nobody stops it. So whatever leaves room for doubt is refused here.
+# Often there is a proxy between browser and server: a program that lets only some requests pass,
+# none for /admin, say. Let the body be "GET /admin HTTP/1.1..." instead of "hello". If it is not
+# clear how long it is, the proxy may see a body, and let it pass, where the server sees another
+# request. This is called request smuggling. So whatever leaves room for doubt is refused here.
 #
 # The functions read from a stream: anything that is read like a file opened with "rb".
 
@@ -232,15 +235,15 @@ def require(condition: object, status: int, reason: str) -> None:
 def read_line(stream: BinaryIO, limit: int) -> str:
     """Return the next line with its line break; "" if the client sends no more.
 
-    A line that is longer than limit bytes is cut after one more, so that the caller sees it.
-    Latin-1 makes one character of each byte, whichever it is: nothing is lost, nothing fails.
+    Of a line that is longer than limit bytes, these are limit + 1: by that, the caller knows that
+    it is too long. Latin-1 makes one character of each byte: nothing is lost, nothing fails.
     """
     return stream.readline(limit + 1).decode("latin-1")
 
 
 # ON A FIRST READING, STOP HERE and go on with main.py. What follows takes a request apart, in the
 # order in which its parts arrive: the first line, the headers, the body. Above each pattern
-# stands the line of the standard's grammar that it is, and an example.
+# stands what it is in the standard's grammar, and an example.
 
 # token = 1*tchar (RFC 9110 5.6.2): the form of a method and of a header's name
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -259,7 +262,7 @@ def parse_request_line(line: str) -> tuple[str, str, str]:
     return method, target, version
 
 
-# absolute-form, which is sent to programs in between: "http://127.0.0.1:9999/home?x=1". (Never
+# absolute-form, which is sent to proxies: "http://127.0.0.1:9999/home?x=1". (Never
 # "https://...", for this connection is not encrypted: RFC 9110 7.4.)
 ABSOLUTE_FORM = re.compile(r"http://([^/?]*)(.*)", re.IGNORECASE)
 
@@ -290,7 +293,7 @@ def parse_target(method: str, target: str) -> tuple[str, str, str]:
     path, _, query = target.partition("?")
     try:
         path = unquote(path, errors="strict")
-        unquote(query, errors="strict")  # it stays as it was sent: this only tries whether it can
+        unquote(query, errors="strict")  # the result is not kept: it must only be possible
     except UnicodeDecodeError:
         raise Refusal(400, "Target Is Not UTF-8") from None
     return host, path, query
@@ -304,8 +307,9 @@ MAX_LINES = 100  # in a header section, with the empty line that ends it
 def read_headers(stream: BinaryIO, limit: int) -> Message:
     """Return the headers up to the empty line, limit bytes at the most (RFC 9112 5).
 
-    E-mails have headers of the same form, hence a Message: it is like a dictionary, but takes
-    headers["host"] for headers["Host"], and keeps what it has if another one of that name comes.
+    E-mails have headers of the same form, hence a Message. It is like a dictionary, but upper and
+    lower case are the same to it, and it can hold several headers of one name: headers["Host"]
+    is the first of them, headers.get_all("Host") is a list of all.
     """
     headers = Message()
     for _ in range(MAX_LINES):
@@ -316,8 +320,8 @@ def read_headers(stream: BinaryIO, limit: int) -> Message:
             return headers
         match = FIELD_LINE.fullmatch(line)
         require(match, 400, "Bad Header")
-        # Only these two: strip() alone takes others, too, such as \xa0, which are not space for
-        # the programs in between. They would see another value than this server.
+        # Only these two: strip() alone takes others, too, such as \xa0, which are no space for a
+        # proxy. It would see another value than this server.
         headers[match[1]] = match[2].strip(" \t")
     raise Refusal(431, "Too Many Headers")
 
@@ -381,8 +385,8 @@ def body_length(headers: Message, version: str) -> int | str:
     codings = list_members(headers, "Transfer-Encoding")
     lengths = headers.get_all("Content-Length", [])
     if codings:
-        # Where it ends is clear only if "chunked" is the last word, and no length is there, too.
-        # HTTP/1.0 has no chunks: a program in between may not know them.
+        # Where it ends is clear only if "chunked" is the last word, and if there is no length
+        # besides. HTTP/1.0 has no chunks: a proxy that speaks it does not know them.
         is_clear = codings[-1] == "chunked" and codings.count("chunked") == 1 and "" not in codings
         is_alone = not lengths and version != "HTTP/1.0"
         require(is_clear and is_alone, 400, "Body Length In Doubt")
@@ -392,7 +396,8 @@ def body_length(headers: Message, version: str) -> int | str:
         return 0
     require(len(lengths) == 1 and re.fullmatch("[0-9]+", lengths[0]), 400, "Bad Content-Length")
     digits = lengths[0]
-    require(len(digits) < 19, 413, "Body Too Large")  # int() fails if there are thousands of them
+    # (18 digits are enough for any size; of thousands, int() would make an error.)
+    require(len(digits) <= 18, 413, "Body Too Large")
     require(int(digits) <= config.MAX_BODY, 413, "Body Too Large")
     return int(digits)
 
