@@ -49,7 +49,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     (Sidh is short for Sidharth, who wrote the article.) From http.server, it has
 
-    - connection, the socket; rfile and wfile, to read from it and to write to it;
+    - connection, the socket, which is this end of it; rfile and wfile, to read and write there;
     - client_address, and responses, which has a name and a sentence for each status;
     - handle(), the loop: it calls handle_one_request() until close_connection is true;
     - send_response(), send_header() and end_headers(), for the head of a response;
@@ -59,17 +59,17 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def handle_one_request(self):
         """Read one request and answer it.
 
-        The loop in handle() calls this again and again. It ends in one of three ways:
+        handle(), in http.server, calls this in a loop. The loop ends
 
-        - After a bad request, or the last one, close_connection is true.
-        - If the client has closed its side, there is no request, and close_connection is true.
-        - If the client is silent for TIMEOUT seconds, or the connection breaks, reading or
-          writing raises an OSError. It leaves the loop, for nothing here catches it, and ends
-          up in Server.handle_error().
+        - after a request that is refused: close_connection is still True, from the first line;
+        - after the last request, and if the client sends no more: it is still True, too;
+        - if the client is silent for TIMEOUT seconds, or the connection breaks: then reading or
+          writing raises an OSError. Nothing here catches it, so it ends the loop.
 
-        After each of them, http.server calls finish(), and then it closes the connection.
+        Each time, the library calls finish() below, shows such an error to
+        Server.handle_error(), and closes the connection.
         """
-        self.close_connection = True  # unless read_request() finds that the request is sound
+        self.close_connection = True  # read_request() makes it False if another one may follow
         self.current_request = None  # forget the one before, whose body may be large
         try:
             self.current_request = self.read_request()
@@ -83,7 +83,8 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def read_request(self):
         """Return the next Request of this connection; None if the client sends no more.
 
-        It keeps requestline, for the log, and is_head, for what sends the response.
+        It also sets requestline, for the log; is_head, for send_page() and send_file(); and, if
+        the request is sound, close_connection.
         """
         line = utils.read_line(self.rfile, config.MAX_HEAD)
         if line == "\r\n":  # one empty line before a request means nothing (RFC 9112 2.2)
@@ -91,7 +92,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if line == "":
             return None
         self.requestline = line.rstrip("\r\n")
-        self.is_head = self.requestline.split(" ")[0] == "HEAD"  # true even if it is refused
+        self.is_head = self.requestline.split(" ")[0] == "HEAD"
         method, target, version = utils.parse_request_line(line)
         require(hasattr(self, "do_" + method), 501, "Unsupported Method")
         host, path, query = utils.parse_target(method, target)
@@ -99,14 +100,15 @@ class SidhHTTP(BaseHTTPRequestHandler):
         utils.check_host_header(headers, version, host)
         length = utils.body_length(headers, version)
         if "100-continue" in utils.list_members(headers, "Expect") and version != "HTTP/1.0":
-            # The client waits for "100 Continue" before it sends a large body in vain.
+            # The client waits for "100 Continue", so as not to send a large body for nothing.
             self.handle_expect_100()
             self.wfile.flush()
         body = utils.read_body(self.rfile, length)  # even of a GET: the next request follows it
         # Since HTTP/1.1, a connection stays open (keep-alive) until one side says "close".
         is_last = version == "HTTP/1.0" or "close" in utils.list_members(headers, "Connection")
         self.close_connection = is_last
-        return Request(method, path, query, headers, body, self.client_address[:2])
+        address = self.client_address[:2]  # host and port; with IPv6, there is more behind them
+        return Request(method, path, query, headers, body, address)
 
     # ---- What each method is answered with ----
 
@@ -199,7 +201,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     # ---- Sending ----
 
     def send_page(self, status, headers, body, reason=None):
-        """Send a whole response, whose body is bytes: whatever is not a download."""
+        """Send a whole response, whose body is bytes. All but downloads are sent here."""
         if status in (204, 205, 304):  # No Content, Reset Content, Not Modified: never a body
             body = b""
         self.send_head(status, headers, len(body), reason)
@@ -211,7 +213,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         """Send an open file, without ever having more than a piece of it in memory."""
         length = os.fstat(file.fileno()).st_size
         self.send_head(200, headers, length)
-        self.wfile.flush()
+        self.wfile.flush()  # before sendfile(), which does not go through wfile
         if self.is_head or length == 0:  # (sendfile() does not take 0)
             return
         sent = self.connection.sendfile(file, 0, length)
@@ -219,12 +221,11 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def send_head(self, status, headers, length, reason=None):
-        """Send the status line and the headers; length is the number of bytes that follow."""
+        """Send the status line and the headers; length is the number of bytes of the body."""
         self.send_response(status, reason)  # with the headers Server and Date; logs a line
         for name, value in headers.items():
             self.send_header(name, value)
-        # With 204, a length is forbidden; with 304, it would be that of the page which is not
-        # sent (RFC 9110 8.6).
+        # A 204 must not have a length, and that of a 304 would be the page's (RFC 9110 8.6).
         if status not in (204, 304):
             self.send_header("Content-Length", str(length))
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")
@@ -239,8 +240,8 @@ class SidhHTTP(BaseHTTPRequestHandler):
         system may destroy what it has not delivered yet, such as the page that tells why a
         request is refused (RFC 9112 9.6). So this reads on, and drops what comes.
         """
-        # This closes wfile alone, not the connection. If sending has failed, it still has bytes;
-        # super().finish() would try once more to send them to a client that takes nothing.
+        # If sending has failed, some bytes are still waiting in wfile. They are given up here, or
+        # super().finish() would try again, and wait again for a client that takes nothing.
         self.wfile.raw.close()
         super().finish()
         deadline = time.monotonic() + self.timeout
@@ -259,7 +260,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         line = self.requestline
         if len(line) > 200:
             line = line[:200] + "..."
-        self.log_message('"%s" %s -', line, code)
+        self.log_message('"%s" %s -', line, code)  # ("-", as in http.server: a size is not known)
 
     def log_message(self, format, *args):
         """Write a line to the console: who, when, and what."""
@@ -269,7 +270,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     # ---- What http.server reads from the class ----
 
     protocol_version = "HTTP/1.1"  # in each status line
-    request_version = "HTTP/1.1"  # send_response() asks for it: HTTP/0.9 had no status line
+    request_version = "HTTP/1.1"  # of each request, as send_response() wants to know
     server_version = "SidhHTTP/1.0"  # with sys_version, the header Server
     sys_version = "(mini web framework)"  # instead of the version of Python
     timeout = config.TIMEOUT  # seconds without a byte; then reading and writing raise an OSError
@@ -315,17 +316,18 @@ class Server(ThreadingTCPServer):
         """Return the next connection and its address; if that fails, OSError after a pause."""
         try:
             return super().get_request()
-        except OSError:  # too many files and connections are open
+        except OSError:  # often because too many files and connections are open
             time.sleep(0.1)  # or serve_forever() would try again at once, and again
             raise
 
     def handle_error(self, request, client_address):
-        """Show an error that leaves the loop; nothing if the client went away or fell silent."""
+        """Show an error that ended a connection, but not if the client went or fell silent."""
         error = sys.exc_info()[1]
         # (Before Python 3.10, socket.timeout was no TimeoutError.)
         if isinstance(error, (ConnectionError, TimeoutError, socket.timeout)):
             return
-        if request.fileno() == -1:  # Ctrl+C came just now, and serve_forever() has closed it
+        # At Ctrl+C, serve_forever() closes the connection whose thread it has just started.
+        if request.fileno() == -1:  # the socket is closed already
             return
         say(traceback.format_exc().rstrip())
 
@@ -349,7 +351,7 @@ def listen():
     host, port = config.HOST, config.PORT
     try:
         return Server((host, int(port)), SidhHTTP)
-    except (socket.gaierror, UnicodeError, TypeError):  # "é..b" raises one of the last two
+    except (socket.gaierror, UnicodeError, TypeError):  # (a name may be unknown, or be none)
         sys.exit(f"{host!r} is neither an address nor a name that this computer knows: "
                  "correct MINI_HOST or leave it out")
     except (ValueError, OverflowError):
@@ -369,7 +371,7 @@ ALL_NETWORKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def welcome(host, port):
-    """Return what the console says at the start: where the pages are, and a warning if need be."""
+    """Return what the console says at the start: the pages, and who can open them, if all can."""
     url = make_url(ALL_NETWORKS.get(host, host), port)
     lines = [f"server running on {url} (Ctrl+C stops it)"]
     lines += [f"  {url}{quote(path)}" for path in ROUTES]
@@ -420,9 +422,9 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     if hasattr(os, "register_at_fork"):  # (not on Windows)
-        # A process that a handler forks is a copy of this one, but must not call stop().
+        # A process that a handler forks is a copy of this one, but kill is to end it at once.
         os.register_at_fork(after_in_child=give_signals_back)
     main()
-    # If a handler prints something while Python ends, Python crashes: so, from here on, there is
-    # no console to print on.
+    # If a handler prints something while Python ends, Python may crash. So, from here on, there
+    # is no console to print on.
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None

@@ -1,4 +1,4 @@
-"""The agreement with handlers: what they get, what they return, which path belongs to which.
+"""The agreement with handlers: which path has which, what they get, and what they return.
 
     @route("/greet")
     def greet(request):
@@ -26,7 +26,7 @@ class Request(NamedTuple):
     (A NamedTuple is a tuple whose items have names, so this one has request.path.)
     """
     method: str  # "GET" or "HEAD"
-    path: str  # decoded: "/a b", where the browser has sent "/a%20b". So it stands in @route
+    path: str  # decoded: "/a b" if the browser sent "/a%20b"; @route needs "/a b", too
     query: str  # what came after the "?", as it was sent: "name=Ada", or ""
     headers: Message  # as in e-mails: headers["User-Agent"] is its value, None if not sent
     body: bytes  # b"" if there was none, which is usual
@@ -44,7 +44,7 @@ def route(path: str):
         raise ValueError(f'a route starts with "/" and has no "?" or "#" in it, unlike {path!r}')
 
     def decorator(handler):
-        """Put the handler into ROUTES and give it back as it was."""
+        """Put the handler into ROUTES, under the path that route() got, and give it back."""
         if path in ROUTES:
             first = name_of(ROUTES[path])
             raise ValueError(f"{name_of(handler)}: {path!r} has the handler {first} already")
@@ -84,7 +84,7 @@ def check_response(response: object) -> tuple[int, str, bytes]:
         body = body.encode()  # the bytes of the text in UTF-8
     if not isinstance(body, bytes):
         raise WrongResponse(f"body is {shown(body)}, not text (str) or bytes")
-    return int(status), content_type, body  # int() makes 404 of HTTPStatus.NOT_FOUND
+    return int(status), content_type, body  # int() turns HTTPStatus.NOT_FOUND into 404
 
 
 # media-type = type "/" subtype, then parameters: "text/html; charset=utf-8". There can be no line

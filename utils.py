@@ -1,4 +1,4 @@
-"""Work that needs no connection, in four parts: for handlers, the console, files, requests.
+"""Work that needs no socket, in four parts: for handlers, the console, files, requests.
 
 The last part reads requests by the grammar of HTTP. A comment says where to stop on a first
 reading. Read next: main.py.
@@ -98,7 +98,8 @@ def query_params(request: Request) -> dict[str, str]:
 
 CONSOLE_LOCK = Lock()  # say() holds it while it writes, so that two texts never mix
 
-# Control characters could colour a terminal, clear it or worse: ESC is shown as \x1b.
+# Control characters could colour a terminal, clear it or worse. So ESC is shown as \x1b, and all
+# others likewise, but for the line break. {27: "\\x1b", ...} is what str.translate() takes.
 CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)]}
 del CONTROLS[ord("\n")]
 
@@ -176,17 +177,19 @@ def open_download(name: str) -> BinaryIO | None:
         return None
 
 
-MIME_TYPES = mimetypes.MimeTypes()  # Python's own: what is installed here does not count
-MIME_TYPES.add_type("text/javascript", ".js")  # older Pythons have an older name
+# The types that Python itself knows, the same on every computer, and two that it lacks
+MIME_TYPES = mimetypes.MimeTypes()
+MIME_TYPES.add_type("text/javascript", ".js")  # (older Pythons know an older name)
 MIME_TYPES.add_type("application/gzip", ".gz")
-CONTENT_TYPES = MIME_TYPES.types_map[True]  # {".txt": "text/plain", ...}; [True]: official ones
+CONTENT_TYPES = MIME_TYPES.types_map[1]  # {".txt": "text/plain", ...}; types_map is a pair
 
 
 def download_headers(name: str) -> dict[str, str]:
     """Return the headers that make a browser save a file under its name.
 
-    Any character may be in the name. Its form that is safe in a header is called "filename*"
+    Any character may be in the name. The form that is safe in a header is called "filename*"
     (RFC 8187): filename*=UTF-8''caf%C3%A9.txt. Old clients take the simple one: "caf_.txt".
+    "nosniff" forbids a browser to guess another content type, such as that of a script.
     """
     ending = os.path.splitext(name)[1].lower()  # ".txt"
     content_type = CONTENT_TYPES.get(ending, "application/octet-stream")  # bytes of any kind
@@ -208,10 +211,11 @@ def download_headers(name: str) -> dict[str, str]:
 #     hello                      the body: 5 bytes, as a header said; most requests have none
 #
 # The next request comes right behind it, so a server must know exactly where this one ends.
-# Often there is a proxy between browser and server: a program that lets only some requests pass,
-# none for /admin, say. Let the body be "GET /admin HTTP/1.1..." instead of "hello". If it is not
-# clear how long it is, the proxy may see a body, and let it pass, where the server sees another
-# request. This is called request smuggling. So whatever leaves room for doubt is refused here.
+# Often a proxy stands between browser and server: a program that lets only some requests pass,
+# none for /admin, say. Now a stranger sends the body "GET /admin HTTP/1.1...". If the headers
+# leave it open how long the body is, the proxy may take these bytes for a body, and let them
+# pass, while the server takes them for the next request. This is called request smuggling. So a
+# request whose end is in doubt is refused here.
 #
 # The functions read from a stream: anything that is read like a file opened with "rb".
 
@@ -235,8 +239,8 @@ def require(condition: object, status: int, reason: str) -> None:
 def read_line(stream: BinaryIO, limit: int) -> str:
     """Return the next line with its line break; "" if the client sends no more.
 
-    Of a line that is longer than limit bytes, these are limit + 1: by that, the caller knows that
-    it is too long. Latin-1 makes one character of each byte: nothing is lost, nothing fails.
+    At most limit + 1 bytes are read: a result that is longer than limit tells the caller that the
+    line is too long. Latin-1 has a character for each byte, so decoding never fails.
     """
     return stream.readline(limit + 1).decode("latin-1")
 
@@ -267,7 +271,7 @@ def parse_request_line(line: str) -> tuple[str, str, str]:
 ABSOLUTE_FORM = re.compile(r"http://([^/?]*)(.*)", re.IGNORECASE)
 
 # origin-form = absolute-path [ "?" query ]: "/home?x=1". "!" to "~" are the visible characters of
-# ASCII; this is all of them but "#". The RFC has fewer, but browsers send the others, too.
+# ASCII; this is all of them but "#". The RFC has fewer, but browsers send some of the others.
 ORIGIN_FORM = re.compile(r'/[!"$-~]*')
 
 # a "%" without the two hexadecimal digits that make an escape of it
@@ -277,8 +281,8 @@ BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 def parse_target(method: str, target: str) -> tuple[str, str, str]:
     """Return the host of a target, its path, decoded, and its query as it was sent (RFC 9112 3.2).
 
-    "http://127.0.0.1/a%20b?x=%20" gives ("127.0.0.1", "/a b", "x=%20"). But mostly a target has
-    no host, which is in a header alone: "/home" gives ("", "/home", "").
+    "http://127.0.0.1/a%20b?x=%20" gives ("127.0.0.1", "/a b", "x=%20"). But mostly the host is
+    only in the header Host: "/home" gives ("", "/home", "").
     """
     if method == "OPTIONS" and target == "*":  # it asks about the server as a whole
         return "", "*", ""
@@ -308,8 +312,8 @@ def read_headers(stream: BinaryIO, limit: int) -> Message:
     """Return the headers up to the empty line, limit bytes at the most (RFC 9112 5).
 
     E-mails have headers of the same form, hence a Message. It is like a dictionary, but upper and
-    lower case are the same to it, and it can hold several headers of one name: headers["Host"]
-    is the first of them, headers.get_all("Host") is a list of all.
+    lower case are the same to it, and it can hold several headers of one name, which get_all()
+    returns as a list.
     """
     headers = Message()
     for _ in range(MAX_LINES):
@@ -385,8 +389,9 @@ def body_length(headers: Message, version: str) -> int | str:
     codings = list_members(headers, "Transfer-Encoding")
     lengths = headers.get_all("Content-Length", [])
     if codings:
-        # Where it ends is clear only if "chunked" is the last word, and if there is no length
-        # besides. HTTP/1.0 has no chunks: a proxy that speaks it does not know them.
+        # Where it ends is clear only if "chunked" is the last word, there are no empty words
+        # (", chunked") and no length besides. HTTP/1.0 has no chunks: a proxy that speaks it does
+        # not know them.
         is_clear = codings[-1] == "chunked" and codings.count("chunked") == 1 and "" not in codings
         is_alone = not lengths and version != "HTTP/1.0"
         require(is_clear and is_alone, 400, "Body Length In Doubt")
@@ -396,7 +401,7 @@ def body_length(headers: Message, version: str) -> int | str:
         return 0
     require(len(lengths) == 1 and re.fullmatch("[0-9]+", lengths[0]), 400, "Bad Content-Length")
     digits = lengths[0]
-    # (18 digits are enough for any size; of thousands, int() would make an error.)
+    # (18 digits are enough for any size; with thousands of digits, int() raises an error.)
     require(len(digits) <= 18, 413, "Body Too Large")
     require(int(digits) <= config.MAX_BODY, 413, "Body Too Large")
     return int(digits)

@@ -248,7 +248,7 @@ class SendError(Sandbox):
         self.assertIn("<h1>418 &lt;b&gt;</h1>", first)
         self.assertIn("<p>&lt;i&gt;</p>", first)
         self.assertIn("<h1>418 I&#x27;m a Teapot</h1>", second)
-        self.assertIn("<p>Server refuses to brew coffee because it is a teapot.</p>", second)
+        self.assertIn(f"<p>{HTTPStatus(418).description}</p>", second)
 
 
 class Methods(LiveServer):
