@@ -353,17 +353,19 @@ def listen():
         return Server((host, int(port)), SidhHTTP)
     except (socket.gaierror, UnicodeError, TypeError):  # (a name may be unknown, or be none)
         sys.exit(f"{host!r} is neither an address nor a name that this computer knows: "
-                 "correct MINI_HOST or leave it out")
+                 "correct MINI_HOST, or HOST in config.py")
     except (ValueError, OverflowError):
-        sys.exit(f"{port!r} is not a port: set MINI_PORT to a number from 1024 to 65535")
+        sys.exit(f"{port!r} is not a port: set MINI_PORT, or PORT in config.py, "
+                 "to a number from 1024 to 65535")
     except PermissionError:
         sys.exit(f"port {port} needs administrator rights or is reserved: "
-                 "set MINI_PORT to a number from 1024 to 65535")
+                 "set MINI_PORT, or PORT in config.py, to a number from 1024 to 65535")
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             sys.exit(f"port {port} is taken, perhaps by another copy of this server: "
-                     "stop it, or set MINI_PORT to another port")
-        sys.exit(f"cannot listen on {host!r}: {error.strerror}: correct MINI_HOST or leave it out")
+                     "stop it, or set MINI_PORT, or PORT in config.py, to another port")
+        sys.exit(f"cannot listen on {host!r}: {error.strerror}: "
+                 "correct MINI_HOST, or HOST in config.py")
 
 
 # The hosts that mean "listen on all networks", and the address to open on this computer then

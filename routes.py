@@ -34,7 +34,7 @@ def list_files(request):
     for name in sorted(names):
         if find_download(name):  # folders and hidden files are left out
             # A name may hold any character: quoted for the address, escaped for the page.
-            html += f'<li><a href="/files/{quote(name, safe="")}">{escape(name)}</a></li>'
+            html += f'<li><a href="/files/{quote(name)}">{escape(name)}</a></li>'
     html += "</ul>"
     return 200, "text/html", html
 

@@ -7,7 +7,7 @@
 
 It starts the server on a free port, sends the request, and prints the bytes that came, each
 function of the five modules that was called, in order, with what went in and what came out, and
-the bytes that went. A function that is called several times in a row stands there once.
+the bytes that went. A function that another one calls several times in a row stands there once.
 
 Python itself reports each call and each return to a function of ours (see sys.setprofile): the
 modules know nothing of this.
@@ -35,8 +35,9 @@ import utils  # noqa: E402
 MODULES = {os.path.join(PROJECT, name): name
            for name in ("config.py", "router.py", "routes.py", "utils.py", "main.py")}
 WIDTH = 100  # columns: a longer line is cut
-MANY = 16  # lines of bytes: what comes after them is only counted
-LIMIT = 30  # seconds to wait for the answer
+FIRST = 10  # lines of bytes are shown from the beginning
+LAST = 5  # and from the end: what is between them is only counted
+LIMIT = 10  # seconds to wait for the answer
 
 
 # ---- Listening to Python ----
@@ -76,7 +77,7 @@ class Journey:
     def enter(self, frame, code):
         """Write down that a function begins, unless its caller called it just before, too."""
         caller = self.calls[-1]
-        is_repeated = code is caller.last_code
+        is_repeated = code is caller.last_code and caller.code is not None  # each request counts
         if is_repeated:
             caller.repeats += 1
         else:
@@ -146,9 +147,10 @@ def show(value):
     if isinstance(value, FunctionType):
         return value.__name__
     if isinstance(value, router.Request):
-        value = value._replace(headers=dict(value.headers.items()))
+        fields = [f"{name}={show(getattr(value, name))}" for name in value._fields]
+        return f"Request({', '.join(fields)})"
     if isinstance(value, Message):
-        value = dict(value.items())
+        return "{" + ", ".join(f"{name!r}: {text!r}" for name, text in value.items()) + "}"
     return re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
 
 
@@ -158,11 +160,12 @@ def cut(text, width=WIDTH):
 
 
 def show_bytes(data):
-    """Return the lines of some bytes, with their line breaks visible; of many, the first ones."""
+    """Return the lines of some bytes, with their line breaks visible; of many, first and last."""
     lines = data.splitlines(keepends=True)
-    shown = [line.decode("latin-1").encode("unicode_escape").decode() for line in lines[:MANY]]
-    if len(lines) > MANY:
-        shown.append(f"... and {len(b''.join(lines[MANY:])):,} bytes more")
+    shown = [line.decode("latin-1").encode("unicode_escape").decode() for line in lines]
+    if len(lines) > FIRST + LAST + 1:
+        count = len(b"".join(lines[FIRST:-LAST]))
+        shown[FIRST:-LAST] = [f"... ({count:,} bytes are left out here)"]
     return shown
 
 
@@ -190,7 +193,10 @@ def read_command():
 
 
 def travel(raw, journey):
-    """Send the bytes to a server and return those that come back, None if it takes too long."""
+    """Send the bytes to a server and return those that come back.
+
+    None if that takes too long, or if Ctrl+C ends the waiting.
+    """
     server = main.Server(("127.0.0.1", 0), main.SidhHTTP)
     with server, socket.create_connection(server.server_address, timeout=LIMIT) as client:
         threading.setprofile(journey.listen)  # for each thread that starts from now on
@@ -200,7 +206,7 @@ def travel(raw, journey):
                 client.sendall(raw)
                 client.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: client.recv(65536), b""))
-        except (socket.timeout, TimeoutError):
+        except (socket.timeout, TimeoutError, KeyboardInterrupt):
             return None
     for thread in threading.enumerate():
         if thread.ident == journey.thread:
@@ -216,19 +222,18 @@ def follow(raw):
         answer = travel(raw, journey)
     tell("the bytes that came:", show_bytes(raw))
     utils.say("\n".join(["", *journey.lines, ""]), "stdout")
+    said = console.getvalue().splitlines()
+    if not all(re.search('" [0-9]{3} -$', line) for line in said):  # not only lines of the log
+        tell("the console:", [*said, ""])
     if answer is None:
-        sys.exit(f"no answer within {LIMIT} seconds: the last function above is still at work")
-    tell("the console:", console.getvalue().splitlines())
-    tell("\nthe bytes that went:", show_bytes(answer))
+        sys.exit("no answer yet: the last function above is still at work")
+    tell("the bytes that went:", show_bytes(answer))
 
 
 def tell(title, lines):
     """Print lines below a title."""
-    utils.say("\n".join([title, *(cut(f"  {line}") for line in lines)]), "stdout")
+    utils.say("\n".join([title, *(cut(f"  {line}".rstrip()) for line in lines)]), "stdout")
 
 
 if __name__ == "__main__":
-    try:
-        follow(read_command())
-    except KeyboardInterrupt:
-        sys.exit("stopped")
+    follow(read_command())

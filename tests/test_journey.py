@@ -1,12 +1,13 @@
 """tests/journey.py: it names the functions that a request meets, in their order."""
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import unittest
 
-from tests.support import LIMIT, PROJECT, require_a_server
+from tests.support import LIMIT, PROJECT, require_a_server, wait_until
 
 JOURNEY = os.path.join(PROJECT, "tests", "journey.py")
 
@@ -32,6 +33,15 @@ class Journeys(unittest.TestCase):
                               cwd=tempfile.gettempdir(), env={**os.environ, "PYTHONUTF8": "1"})
         self.status = done.returncode
         return done.stdout.decode(), done.stderr.decode()
+
+    def with_page(self, text):
+        """Return a program that is journey.py, with these lines behind those of routes.py."""
+        return f"""import runpy, sys
+sys.path.insert(0, {PROJECT!r})
+import routes
+exec(compile({"import time; from router import route" + text!r}, routes.__file__, "exec"))
+sys.argv = ["journey.py", *sys.argv[1:]]
+runpy.run_path({JOURNEY!r}, run_name="__main__")"""
 
     def assert_meets(self, names, printed):
         """Assert that these functions are met in this order; an exercise may have added others."""
@@ -96,18 +106,46 @@ class Journeys(unittest.TestCase):
         self.assertIn("\n  HTTP/1.1 400 Bad Header\\r\\n\n", printed)
         self.assertNotIn("do_GET", printed)
 
+    def test_each_of_two_headers_with_one_name_is_shown(self):
+        printed, _ = self.follow("-", stdin=b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        self.assertIn("check_host_header(headers={'Host': 'a', 'Host': 'b'}, ", printed)
+
+    def test_of_a_long_answer_the_beginning_and_the_end_are_shown(self):
+        printed, _ = self.follow("-", stdin=b"nonsense\r\n")
+        self.assertRegex(printed, r"\n  HTTP/1\.1 400 Bad Request Line\\r\\n\n(  .*\n)+"
+                                  r"  \.\.\. \([0-9]+ bytes are left out here\)\n(  .*\n)+"
+                                  r"    <p>This server does not understand the request, so it did "
+                                  r"nothing\.</p>\\n\n  </body>\\n\n  </html>\\n\n\Z")
+
+    @unittest.skipUnless(os.name == "posix", "Windows sends Ctrl+C to the tests too")
+    def test_a_handler_that_never_returns_is_named_at_ctrl_c(self):
+        with tempfile.TemporaryDirectory() as folder:
+            begun = os.path.join(folder, "begun")
+            code = self.with_page(f"""
+@route("/own")
+def own(request):
+    open({begun!r}, "w").close()
+    while True:
+        time.sleep(1)
+""")
+            process = subprocess.Popen([sys.executable, "-c", code, "/own"], encoding="utf-8",
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(process.kill)
+            wait_until(lambda: os.path.exists(begun), "the handler is called")
+            process.send_signal(signal.SIGINT)
+            printed, complaint = process.communicate(timeout=LIMIT)
+        self.assertRegex(printed, r"routes\.py +own\(request=Request\(.*\n\n\Z")
+        self.assertEqual(complaint, "no answer yet: the last function above is still at work\n")
+
     def test_two_requests_on_one_connection_are_both_answered(self):
         raw = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /home HTTP/1.1\r\nHost: a\r\n\r\n"
         printed, _ = self.follow("-", stdin=raw)
-        self.assertIn("(and handle_one_request again: 2 more)", printed)
-        self.assertEqual(printed.count('" 200 -\n'), 2)
+        one = ["handle_one_request", "read_request", "do_GET", "send_page"]
+        self.assert_meets([*one, *one, "handle_one_request", "read_request", "finish"], printed)
+        self.assertIn("GET /home HTTP/1.1\\r\\n'\n", printed)
 
     def test_a_handler_of_the_reader_s_own_is_followed_into_what_it_calls(self):
-        code = f"""import runpy, sys
-sys.path.insert(0, {PROJECT!r})
-import routes
-exec(compile('''
-from router import route
+        code = self.with_page("""
 def helper(number):
     return number * 2
 @route("/own")
@@ -117,13 +155,11 @@ def own(request):
 @route("/raises")
 def raises(request):
     raise KeyError("culprit")
-''', routes.__file__, "exec"))
-sys.argv = ["journey.py", *sys.argv[1:]]
-runpy.run_path({JOURNEY!r}, run_name="__main__")"""
+""")
         printed, _ = self.follow("/own", code=code)
         self.assert_meets(["call_handler", "own", "helper", "check_response"], printed)
         self.assertRegex(printed, r"routes\.py +helper\(number=21\)\n +-> 42\n")
-        self.assertIn("\nthe console:\n  so far\n", printed)
+        self.assertIn("\nthe console:\n  so far\n  127.0.0.1 - - [", printed)
         printed, complaint = self.follow("/raises", code=code)
         self.assert_meets(["call_handler", "raises", "say", *ERROR_PAGE, *SENDING], printed)
         self.assertRegex(printed, r"raises\(request=.*\n +\(left by an exception\)\n")

@@ -174,11 +174,13 @@ class FailedStart(Program):
         self.addCleanup(taken.close)
         taken_port = str(taken.getsockname()[1])
         no_name = ("is neither an address nor a name that this computer knows: "
-                   "correct MINI_HOST or leave it out")
-        no_port = "is not a port: set MINI_PORT to a number from 1024 to 65535"
+                   "correct MINI_HOST, or HOST in config.py")
+        no_port = ("is not a port: set MINI_PORT, or PORT in config.py, "
+                   "to a number from 1024 to 65535")
         for host, port, message in [
             ("127.0.0.1", taken_port, f"port {taken_port} is taken, perhaps by another copy of this "
-                                      "server: stop it, or set MINI_PORT to another port"),
+                                      "server: stop it, or set MINI_PORT, or PORT in "
+                                      "config.py, to another port"),
             ("127.0.0.1", "abc", f"'abc' {no_port}"),
             ("127.0.0.1", "-1", f"'-1' {no_port}"),
             ("127.0.0.1", "8.5", f"'8.5' {no_port}"),
@@ -192,7 +194,7 @@ class FailedStart(Program):
             ("a..b", "0", f"'a..b' {no_name}"),
             ("é..b", "0", f"'é..b' {no_name}"),
             ("203.0.113.1", "0", "cannot listen on '203.0.113.1': Cannot assign requested address: "
-                                 "correct MINI_HOST or leave it out"),
+                                 "correct MINI_HOST, or HOST in config.py"),
         ]:
             with self.subTest(host=host, port=port):
                 self.assertEqual(self.message_of(HOST=host, PORT=port), message)
@@ -201,10 +203,10 @@ class FailedStart(Program):
         for error, message in [
             (PermissionError(errno.EACCES, "Permission denied"),
              "port 80 needs administrator rights or is reserved: "
-             "set MINI_PORT to a number from 1024 to 65535"),
+             "set MINI_PORT, or PORT in config.py, to a number from 1024 to 65535"),
             (OSError(errno.EAFNOSUPPORT, "Address family not supported"),
              "cannot listen on '127.0.0.1': Address family not supported: "
-             "correct MINI_HOST or leave it out"),
+             "correct MINI_HOST, or HOST in config.py"),
         ]:
             with self.subTest(error=error), mock.patch("socket.socket.bind", side_effect=error):
                 self.assertEqual(self.message_of(HOST="127.0.0.1", PORT="80"), message)

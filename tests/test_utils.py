@@ -195,6 +195,7 @@ class Console(Sandbox):
         self.assertEqual(shown.count("\n"), 2)
         for escape in (r"\x00", r"\x09", r"\x1b", r"\x1f", r"\x7f", r"\x9f"):
             self.assertIn(escape, shown)
+        self.assertIn("}~\\x7f", shown)
         self.assertTrue(shown.endswith("\xa0\n"))
 
     def test_a_console_that_never_was_costs_nothing(self):
