@@ -121,11 +121,11 @@ class Exercise(unittest.TestCase):
     # ---- The program ----
 
     def start(self):
-        """Run `python main.py` in the copy and wait until it serves."""
+        """Run `python main.py`, from another folder than the copy, and wait until it serves."""
         settings = {"MINI_HOST": "127.0.0.1", "MINI_PORT": str(self.port)}
         with open(os.path.join(self.folder, "console.txt"), "ab") as console:
             self.program = subprocess.Popen(
-                [sys.executable, "main.py"], cwd=self.folder,
+                [sys.executable, os.path.join(self.folder, "main.py")], cwd=PROJECT,
                 env={**os.environ, "TZ": "XYZ-05:30", **settings},  # local time is not GMT
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
                 start_new_session=True)  # so a signal to its group reaches its children too
@@ -135,8 +135,9 @@ class Exercise(unittest.TestCase):
         if not self.find_port():
             pages = "your pages" if self.PAGES is None else f"{type(self).__name__}.PAGES"
             last_line = self.read_console().rstrip().rpartition("\n")[2]
+            when = "" if self.program.poll() is not None else f" within {LIMIT} seconds"
             self.complain(f"python main.py with {pages}", "a server that runs",
-                          f"none, the last line is {last_line!r}")
+                          f"none{when}, the last line is {last_line!r}")
         self.port = int(self.find_port()[1])
 
     def find_port(self):
@@ -175,13 +176,16 @@ class Exercise(unittest.TestCase):
         """
         try:
             answer = exchange(connection or self.connect(), request, body, headers)
+            return answer._replace(request=request + about)
         except socket.timeout:
-            return self.complain(request + about, asked, f"nothing within {SOON} seconds")
+            came = f"nothing within {SOON} seconds"
         except ConnectionRefusedError:
-            return self.complain(request + about, asked, "nothing: the server has ended")
+            came = "nothing: the server has ended"
         except (OSError, http.client.HTTPException) as error:
-            return self.complain(request + about, asked, f"no sound answer ({error!r})")
-        return answer._replace(request=request + about)
+            came = f"no sound answer ({error!r})"
+            # The client hears of it first, and then the console.
+            wait_until(lambda: "Traceback" in self.read_console(), limit=1)
+        return self.complain(request + about, asked, came)
 
     def expect(self, request, status, body=None, headers=None,
                sent_body=None, sent_headers=None, connection=None, about=""):
@@ -259,6 +263,14 @@ def five(request):
 @route("/two")
 def two(request):
     return 200, "text/plain"
+
+@route("/gif")
+def gif(request):
+    return 200, "image/gif", b"GIF", {"X-Colour": "red"}
+
+@route("/kind")
+def wrong_kind(request):
+    return 200, "text/plain\\r\\nX-Evil: 1", "wrong", {"X-Colour": "red"}
 '''
 
     def reach_goal(self):
@@ -271,6 +283,8 @@ def two(request):
 
     def test_the_headers_of_a_handler_are_sent(self):
         self.expect("HEAD /old", 302, "", {"Location": "/home"})
+        self.expect("GET /gif", 200, "GIF", {"X-Colour": "red", "Content-Type": "image/gif"})
+        self.expect_any({"x-colour": "red"}, 200, "any", {"X-Colour": "red"})
         several = {"X-Colour": "light green; 50%", "Cache-Control": "no-store"}
         self.expect_any(several, 200, "any", several)
         printable = {"A-1-z": "".join(map(chr, range(0x21, 0x7F)))}
@@ -278,8 +292,9 @@ def two(request):
         self.expect_any({}, 200, "any")
 
     def test_a_handler_may_return_the_same_dictionary_each_time(self):
-        self.expect("GET /shared", 200, "shared", {"X-Colour": "green"})
-        self.expect("GET /shared", 200, "shared", {"X-Colour": "green"})
+        expected = {"X-Colour": "green", "Content-Type": "text/plain; charset=utf-8"}
+        self.expect("GET /shared", 200, "shared", expected)
+        self.expect("GET /shared", 200, "shared", expected)
 
     def test_three_items_are_still_enough(self):
         self.expect("GET /three", 200, "three", {"Content-Type": "text/plain; charset=utf-8"})
@@ -287,7 +302,8 @@ def two(request):
     def test_another_number_of_items_or_no_dictionary_is_a_500(self):
         self.expect("GET /five", 500)
         self.expect("GET /two", 500)
-        self.expect_any("Location: /home", 500)
+        for no_dictionary in ("Location: /home", [["X-A", "1"]], None):
+            self.expect_any(no_dictionary, 500, headers={"X-A": None})
 
     def test_what_cannot_be_a_header_is_a_500_and_never_sent(self):
         table = [
@@ -295,16 +311,18 @@ def two(request):
             {"Location": "/home\n"}, {"Location": "/home\r"}, {"Location": "\r\n\r\nX-Evil: 1"},
             {"X-A: 1\r\nX-Evil": "1"}, {"X-A\n": "1"}, {"X-A:": "1"}, {"X A": "1"}, {"": "1"},
             {"X-A": "\x00"}, {"X-A": "\x7f"}, {"X-A": "\t"}, {"X-A": "é"}, {"X-A": "日本"},
-            {"X_A": "1"}, {"X-é": "1"}, {"X-²": "1"}, {"X-日": "1"},
+            {"X_A": "1"}, {"X.A": "1"}, {"X!": "1"}, {"X-é": "1"}, {"X-²": "1"}, {"X-日": "1"},
             {"X-Evil": "1", "X-A": "1\n"},
         ]
         for headers in table:
             self.expect_any(headers, 500, headers={"X-Evil": None, "X-A": None})
+        self.expect("GET /kind", 500, headers={"X-Evil": None, "X-Colour": None})
 
     def test_headers_that_the_server_sends_itself_are_a_500(self):
-        for name in ("Content-Type", "content-type", "Content-Length", "CONTENT-LENGTH",
-                     "Transfer-Encoding", "transfer-encoding", "Connection", "Date", "server"):
-            self.expect_any({name: "5"}, 500)
+        for name in ("Content-Type", "Content-Length", "Transfer-Encoding", "Connection", "Date",
+                     "Server"):
+            for spelling in (name, name.lower(), name.upper()):
+                self.expect_any({spelling: "5"}, 500)
 
     def test_the_connection_goes_on_afterwards(self):
         connection = self.connect()
@@ -327,7 +345,7 @@ def shout(request):
 
 @route("/seen", method="POST")
 def seen(request):
-    return 200, "text/plain", f"{request.method} {request.path} {request.query}"
+    return 200, "text/plain", f"{request.method} {request.path} {request.query} {request.body}"
 
 @route("/both")
 def both_get(request):
@@ -336,6 +354,14 @@ def both_get(request):
 @route("/both", method="POST")
 def both_post(request):
     return 200, "text/plain", "for POST"
+
+@route("/turned", method="POST")
+def turned_post(request):
+    return 200, "text/plain", "for POST"
+
+@route("/turned", method="GET")
+def turned_get(request):
+    return 200, "text/plain", "for GET"
 
 @route("/page")
 def page(request):
@@ -351,17 +377,18 @@ def forgetful(request):
 
 def register(path, method):
     try:
-        route(path, method=method)(page)
+        handler = route(path, method=method)(page)
     except ValueError:
         return f"{method} {path} was refused"
-    return f"{method} {path} was taken"
+    return f"{method} {path} was taken" if handler is page else "a handler was not given back"
 
-TRIES = [register("/shout", "POST"), register("/page", "GET"),
-         register("/other", "PUT"), register("/other", "HEAD"), register("/other", "post")]
+TRIES = ["POST /seen", "GET /page", "POST /free", "POST seen", "PUT /other", "HEAD /other",
+         "DELETE /other", "OPTIONS /other", "post /other", "get /other", "POS /other", " /other"]
+TRIES = [register(path, method) for method, path in (line.split(" ") for line in TRIES)]
 
 @route("/tries")
 def tell_tries(request):
-    return 200, "text/plain", ", ".join(TRIES)
+    return 200, "text/plain", "\\n".join(TRIES)
 '''
 
     def reach_goal(self):
@@ -380,10 +407,11 @@ def tell_tries(request):
         self.post("/sh%6fut", 200, "HELLO")
 
     def test_the_handler_gets_the_whole_request(self):
-        self.post("/seen?x=1", 200, "POST /seen x=1")
+        self.expect("POST /seen?x=1", 200, "POST /seen x=1 b' he\\xffo\\n'",
+                    sent_body=b" he\xffo\n")
 
     def test_a_post_to_any_other_path_tells_the_time(self):
-        for path in ("/", "/time", "/page", "/shout/", "/files/hello.txt"):
+        for path in ("/", "/time", "/page", "/shout/", "/SHOUT", "/files/hello.txt"):
             answer = self.post(path, 200, headers={"Content-Type": "application/json"})
             if not re.fullmatch(rb'\{"time": "[\d: -]+"\}', answer.body):
                 self.complain(answer.request, "the time as JSON", repr(answer.body))
@@ -398,10 +426,19 @@ def tell_tries(request):
         self.expect("GET /both", 200, "for GET")
         self.expect("HEAD /both", 200, "", {"Content-Length": "7"})
         self.post("/both", 200, "for POST")
+        self.expect("GET /turned", 200, "for GET")
+        self.post("/turned", 200, "for POST")
 
     def test_a_second_handler_for_the_same_path_and_method_and_other_methods_are_refused(self):
-        self.expect("GET /tries", 200, "POST /shout was refused, GET /page was refused, "
-                    "PUT /other was refused, HEAD /other was refused, post /other was refused")
+        answer = self.expect("GET /tries", 200)
+        expected = ["POST /free was taken"]
+        for line in answer.body.decode().splitlines():
+            if line not in expected and not line.endswith(" was refused"):
+                self.complain("@route with another method, or a path that is taken or none",
+                              "a ValueError", line)
+        if expected[0] not in answer.body.decode():
+            self.complain("a function that is registered for POST",
+                          "the function itself, given back", answer.body.decode())
 
     def test_a_handler_that_fails_is_a_500(self):
         self.post("/raises", 500)
@@ -434,13 +471,24 @@ def planet(request, name):
 def pluto(request):
     return 200, "text/plain", "no planet either"
 
-@route("/planets/<name>/moons")
-def moons(request, name):
-    return 200, "text/plain", f"moons of {name}"
+@route("/planets/<The_Name-1>/moons")
+def moons(request, of_planet):
+    return 200, "text/plain", f"moons of {of_planet}"
 
-@route("/a.b+c/<value>")
+@route("/a.b+c*(d)[e]/<value>")
 def fixed(request, value):
     return 200, "text/plain", value
+
+@route("/same/<one>")
+def first_of_its_shape(request, value):
+    return 200, "text/plain", "first"
+
+try:
+    @route("/same/<two>")
+    def second_of_its_shape(request, value):
+        return 200, "text/plain", "second"
+except ValueError:
+    pass  # to refuse it is right, too
 
 @route("/after/<value>/c.d+e")
 def fixed_after(request, value):
@@ -456,6 +504,10 @@ def second_of_two(request, second):
 
 @route("/less<more")
 def plain(request):
+    return 200, "text/plain", "no value"
+
+@route("/b>a<c")
+def plain_too(request):
     return 200, "text/plain", "no value"
 
 @route("/raises/<value>")
@@ -477,7 +529,8 @@ def forgetful(request, value):
     def test_a_value_is_decoded_once(self):
         table = [("%4dars", "Mars"), ("M%C3%A9t%C3%A9o", "Météo"), ("100%2525", "100%25"),
                  ("a+b", "a+b"), ("a.b", "a.b"), ("two%20words", "two words"),
-                 ("%3Cname%3E", "<name>"), ("two%0Alines", "two\nlines"), ("end%0A", "end\n")]
+                 ("%3Cname%3E", "<name>"), ("two%0Alines", "two\nlines"), ("end%0A", "end\n"),
+                 ("a" * 500, "a" * 500), ("x", "x"), ("1-2_3~4", "1-2_3~4")]
         for sent, value in table:
             self.expect(f"GET /planets/{sent}", 200, f"You asked for {value}")
 
@@ -488,14 +541,16 @@ def forgetful(request, value):
             self.expect(f"GET {path}", 404)
 
     def test_the_fixed_part_means_itself(self):
-        self.expect("GET /a.b+c/1", 200, "1")
+        self.expect("GET /a.b+c*(d)[e]/1", 200, "1")
         self.expect("GET /after/1/c.d+e", 200, "1")
-        for path in ("/aXb+c/1", "/a.bbc/1", "/A.b+c/1", "/after/1/cXd+e", "/after/1/c.dde"):
+        for path in ("/aXb+c*(d)[e]/1", "/a.bbcc(d)[e]/1", "/A.b+c*(d)[e]/1", "/a.b+c*(d)e/1",
+                     "/after/1/cXd+e", "/after/1/c.dde"):
             self.expect(f"GET {path}", 404)
 
     def test_one_bracket_is_a_character_like_others(self):
         self.expect("GET /less%3Cmore", 200, "no value")
         self.expect("GET /lessermore", 404)
+        self.expect("GET /b%3Ea%3Cc", 200, "no value")
 
     def test_an_exact_route_wins_wherever_it_stands(self):
         self.expect("GET /planets/Ceres", 200, "no planet any more")
@@ -504,6 +559,7 @@ def forgetful(request, value):
     def test_of_two_routes_that_fit_the_first_registered_wins(self):
         self.expect("GET /both/one/ten", 200, "first route: one")
         self.expect("GET /both/one/two", 200, "second route: two")
+        self.expect("GET /same/one", 200, "first")
 
     def test_head_works(self):
         self.expect("HEAD /planets/Mars", 200, "", {"Content-Length": "18"})
@@ -542,8 +598,7 @@ class Cookies(Exercise):
 
     def visit(self, browser, count):
         """Fail unless /visits tells this browser this count."""
-        answer = browser.ask("GET /visits")
-        self.judge(answer._replace(body=answer.body.strip()), 200, str(count))
+        self.judge(browser.ask("GET /visits"), 200, str(count))
 
     def first_cookie(self):
         """Return the name and the value of the cookie that comes with the first visit."""
@@ -557,7 +612,7 @@ class Cookies(Exercise):
         """Fail unless /visits tells this count to whoever sends these cookies."""
         about = f" with Cookie: {cookies[:60]}"
         answer = self.ask("GET /visits", None, {"Cookie": cookies}, None, "status 200", about)
-        self.judge(answer._replace(body=answer.body.strip()), 200, str(count))
+        self.judge(answer, 200, str(count))
 
     def reach_goal(self):
         browser = Browser(self)
@@ -582,21 +637,25 @@ class Cookies(Exercise):
     def test_other_cookies_do_not_disturb(self):
         for cookies in ("theme=dark; NAME=VALUE", "NAME=VALUE; theme=dark",
                         "myNAME=70; NAME=VALUE", "my-NAME=70; NAME=VALUE",
-                        "NAMEs=70; NAME=VALUE"):
+                        "NAMEs=70; NAME=VALUE", "NAME=VALUE; myNAME=70", "NAME=VALUE; my-NAME=70",
+                        "NAME=VALUE; NAMEs=70", "NAME=VALUE; OTHER=70", "OTHER=70; NAME=VALUE"):
             name, value = self.first_cookie()
-            self.expect_count(cookies.replace("NAME", name).replace("VALUE", value), 2)
+            cookies = cookies.replace("NAME", name).replace("OTHER", name.swapcase())
+            self.expect_count(cookies.replace("VALUE", value), 2)
         self.expect_count("theme=dark", 1)
 
     def test_a_value_of_1_to_9_digits_counts_on(self):
         name, _ = self.first_cookie()
-        for value, count in [("7", 8), ("123456789", 123456790), ("999999999", 1000000000)]:
+        for value, count in [("7", 8), ("007", 8), ("123456789", 123456790),
+                             ("999999999", 1000000000)]:
             self.expect_count(f"{name}={value}", count)
 
     def test_any_other_value_counts_from_1_again(self):
         name, _ = self.first_cookie()
-        # "\262" is how a cookie spells "²": it is a digit to str.isdigit(), but not to int()
-        for value in ("abc", "", '"', "1e3", "-5", "1_0", "\xb2", '"\\262"', '"\\331\\243"', "1 2",
-                      *("9" * digits for digits in (10, 11, 30, 4000, 4299, 4300, 4301, 5000))):
+        # "\\262" is how a cookie spells "²", a digit to str.isdigit(), but not to int(), and "\\012"
+        # is a line break.
+        for value in ("abc", "", '"', "1e3", "-5", "1_0", "\xb2", '"\\262"', '"5\\012"', '" 5"',
+                      "0000000005", *("9" * count for count in (10, 11, 30, 4000, 4300, 4301))):
             self.expect_count(f"{name}={value}", 1)
 
     def test_a_malformed_header_counts_from_1_again(self):
@@ -640,6 +699,21 @@ def loud(request):
 def missing(request):
     return 404, "text/plain", "There is no such planet."
 
+@route("/page")
+def page(request):
+    return 200, "text/html", "<b>page</b>"
+
+@route("/gif")
+def gif(request):
+    return 200, "image/gif", b"\\xff", {"X-Colour": "red"}
+
+CALLS = []
+
+@route("/calls")
+def calls(request):
+    CALLS.append(request)
+    return 200, "text/plain", str(len(CALLS))
+
 @route("/slow")
 def slow(request):
     time.sleep(0.05)
@@ -656,6 +730,22 @@ def forgetful(request):
 @route("/two")
 def short_of_one(request):
     return 200, "two"
+
+@route("/five")
+def one_too_many(request):
+    return 200, "text/plain", "five", {}, {}
+
+@route("/list")
+def no_tuple(request):
+    return [200, "text/plain", "list"]
+
+@route("/text")
+def no_dictionary(request):
+    return 200, "text/plain", "text", "Location: /home"
+
+@route("/evil-time")
+def evil_time(request):
+    return 200, "text/plain", "evil", {"X-Time": "1\\r\\nX-Evil: 1"}
 
 @route("/evil")
 def evil(request):
@@ -683,6 +773,12 @@ def evil(request):
         self.expect("GET /three", 200, "three", {"Content-Type": "text/plain; charset=utf-8"})
         self.expect("GET /four", 302, "", {"Location": "/home"})
         self.expect("GET /missing", 404, "There is no such planet.")
+        self.expect("GET /page", 200, "<b>page</b>", {"Content-Type": "text/html; charset=utf-8"})
+        gif = self.expect("GET /gif", 200, None, {"Content-Type": "image/gif", "X-Colour": "red"})
+        if gif.body != b"\xff":
+            self.complain("GET /gif", "the one byte ff, as the page returned it", repr(gif.body))
+        for count in ("1", "2"):
+            self.expect("GET /calls", 200, count)
         for _ in range(2):
             self.read_time(self.expect("GET /shared", 200, "X-Colour", {"X-Colour": "green"}))
 
@@ -695,23 +791,27 @@ def evil(request):
         connection = self.connect()
         self.read_time(self.ask("GET /three", connection=connection))
         time.sleep(0.1)  # the time between two requests of a connection is not the handler's
-        start = time.perf_counter()
-        told = self.read_time(self.ask("GET /slow", connection=connection))
-        passed = (time.perf_counter() - start) * 1000
-        if not 40 <= told <= passed + 20:  # clocks differ a little
-            self.complain("GET /slow, which sleeps for 50 ms",
-                          f"an X-Time from 50 to {passed:.0f} ms", f"{told} ms")
+        for _ in range(2):
+            start = time.perf_counter()
+            told = self.read_time(self.ask("GET /slow", connection=connection))
+            passed = (time.perf_counter() - start) * 1000
+            if not 40 <= told <= passed + 20:  # clocks differ a little
+                self.complain("GET /slow, which sleeps for 50 ms",
+                              f"an X-Time from 50 to {passed:.0f} ms", f"{told} ms")
 
     def test_a_handler_that_fails_is_still_a_500(self):
         self.expect("GET /raises", 500)
         self.expect_on_console("raised by the page")
-        self.expect("GET /evil", 500, headers={"X-Evil": None})
+        for request in ("GET /evil", "GET /evil-time"):
+            self.expect(request, 500, headers={"X-Evil": None})
 
     def test_the_console_still_names_the_handler(self):
         self.expect("GET /nothing", 500)
         self.expect_on_console("forgetful")
-        self.expect("GET /two", 500)
-        self.expect_on_console("short_of_one")
+        for path, handler in [("two", "short_of_one"), ("five", "one_too_many"),
+                              ("list", "no_tuple"), ("text", "no_dictionary")]:
+            self.expect(f"GET /{path}", 500)
+            self.expect_on_console(handler)
         self.expect_no_traceback()
 
     def test_what_no_handler_answers_is_answered_as_before(self):
@@ -738,9 +838,14 @@ class Sessions(Exercise):
     def expect_name(self, browser, name):
         """Fail unless /me tells this browser this name."""
         answer = browser.ask("GET /me")
-        if answer.status != 200 or name.encode() not in answer.body:
-            self.complain(f"GET /me after a login as {name}", f"status 200 and {name!r}",
-                          f"{answer.status} {answer.reason} and {answer.body!r:.200}")
+        shown = answer.body.decode(errors="replace")
+        is_html = "html" in answer.headers.get("Content-Type", "")
+        is_name = name in (unescape(shown) if is_html else shown)
+        is_unsafe = is_html and any(sign in name and name in shown for sign in "<&")
+        if answer.status != 200 or not is_name or is_unsafe:
+            self.complain(f"GET /me after a login as {name}",
+                          "status 200 and that name, escaped if it is HTML",
+                          f"{answer.status} {answer.reason} and {shown!r:.200}")
 
     def expect_no_name(self, cookies, name="Ada"):
         """Fail if /me tells this name to whoever sends these cookies, or fails itself."""
@@ -798,42 +903,48 @@ class Sessions(Exercise):
         self.expect_no_name("")
         for name, value in browser.cookies.items():
             other_first = "B" if value.startswith("A") else "A"
-            table = ["", "Ada", "1", "x" * len(value), other_first + value[1:], value[:-4]]
+            table = ["", "Ada", "1", "x" * len(value), other_first + value[1:], value[:-4],
+                     value + "x", value.swapcase()]
             for invented in table:
                 self.expect_no_name(f"{name}={invented}")
 
     def test_nobody_can_guess_the_cookie(self):
-        values = set()
-        for _ in range(5):
-            values.add("".join(self.log_in("Ada").cookies.values()))
-        if len(values) < 5 or min(map(len, values)) < 16:
+        values = ["".join(self.log_in("Ada").cookies.values()) for _ in range(5)]
+        if len(set(values)) < 5 or min(map(len, values)) < 16:
             self.complain("five times POST /login",
-                          "five different cookies of 16 characters or more", sorted(values))
-        for one, other in itertools.combinations(sorted(values), 2):
-            if sum(a != b for a, b in zip(one, other)) < 6:
+                          "five different cookies of 16 characters or more", values)
+        for one, other in itertools.combinations(values, 2):
+            if sum(a != b for a, b in zip(one, other)) < 10:
                 self.complain("five times POST /login", "cookies that nobody can guess",
                               [one, other])
+        if any(value in (value + value)[1:-1] for value in values):  # "abcabc" is
+            self.complain("five times POST /login", "cookies that repeat nothing", values)
+        self.kill()
+        os.remove(os.path.join(self.folder, "console.txt"))
+        self.start()
+        again = ["".join(self.log_in("Ada").cookies.values()) for _ in range(5)]
+        if set(values) & set(again):
+            self.complain("five times POST /login, and again after a new start",
+                          "other cookies", [*values, *again])
 
-    def test_a_name_never_becomes_part_of_the_page(self):
-        browser = self.log_in("<script>")
-        answer = browser.ask("GET /me")
-        is_html = "html" in answer.headers.get("Content-Type", "")
-        shown = answer.body.decode()
-        is_script = is_html and "<script>" in shown
-        is_name = "<script>" in (unescape(shown) if is_html else shown)
-        if answer.status != 200 or is_script or not is_name:
-            self.complain("GET /me after a login as <script>", "that name, escaped if it is HTML",
-                          f"{answer.status} {answer.reason} and {shown!r:.200}")
+    def test_a_name_is_shown_as_it_came(self):
+        for name in ("<script>", "<img src=x>", "&lt;", "Zoë", "a+b%41=1&name=c",
+                     "Ada Lovelace, Countess of"):
+            self.expect_name(self.log_in(name), name)
 
-    def test_no_body_is_a_500(self):
-        self.log_in("Ada")
+    def test_each_login_is_a_session_of_its_own(self):
+        visitors = [self.log_in("Ada") for _ in range(6)]
+        for visitor in visitors:
+            self.expect_name(visitor, "Ada")
+
+    def test_whatever_the_body_is_the_answer_is_below_400_and_has_a_cookie(self):
         for body in (b"", b"\xff\xfe", b"Ada\r\nX-Evil: 1", b"a;b=c,\x00", "é".encode()):
             browser = Browser(self)
             for answer in (browser.ask("POST /login", body), browser.ask("GET /me")):
-                if answer.status >= 500 or "X-Evil" in answer.headers:
+                if answer.status >= 400 or "X-Evil" in answer.headers or not browser.cookies:
                     self.complain(f"{answer.request} after a login as {body!r}",
-                                  "a status below 500 and no header X-Evil",
-                                  f"{answer.status} {answer.reason}")
+                                  "a status below 400, a cookie and no header X-Evil",
+                                  f"{answer.status} {answer.reason}, {browser.cookies}")
 
 
 def page_that_says(text):
@@ -863,36 +974,51 @@ class AutoReload(Exercise):
     def reach_goal(self):
         self.expect("GET /", 200, "one")
         self.edit(page_that_says("one, changed"))
-        self.expect_page("one, changed", SOON)
+        self.expect_page("one, changed")
 
     def edit(self, text):
         """Change routes.py as a person does: not within a second of the last time."""
         time.sleep(1)
         self.write_pages(text)
 
-    def read_page(self):
-        """Return the page "/", and "no answer" while the server starts anew."""
+    def read_page(self, path="/"):
+        """Return a page, and "no answer" while the server starts anew."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            return exchange(connection, "GET /").body.decode()
+            return exchange(connection, f"GET {path}").body.decode()
         except (OSError, http.client.HTTPException):
             return "no answer"
         finally:
             connection.close()
 
-    def expect_page(self, text, limit=LIMIT):
+    def expect_page(self, text, path="/"):
         """Fail unless the page soon says this."""
-        if not wait_until(lambda: self.read_page() == text, limit):
-            self.complain("GET / after a change in routes.py", f"{text!r} within a second or so",
-                          f"{self.read_page()!r} after {limit} seconds")
+        if not wait_until(lambda: self.read_page(path) == text, SOON):
+            self.complain(f"GET {path} after a change in routes.py",
+                          f"{text!r} within a second or so",
+                          f"{self.read_page(path)!r} after {SOON} seconds")
         if self.program.poll() is not None and os.name == "posix":
             self.complain("a change in routes.py", "a program that goes on", "its end")
 
     def test_each_change_is_seen_at_the_same_address(self):
-        self.edit(page_that_says("one more"))
-        self.expect_page("one more")
-        self.edit(page_that_says("and yet one more"))
-        self.expect_page("and yet one more")
+        for text in ("two", "three", "and four"):
+            self.edit(page_that_says(text))
+            self.expect_page(text)
+
+    def test_a_page_that_is_taken_away_is_gone(self):
+        self.edit(page_that_says("two pages") + "route('/gone')(homepage)\n")
+        self.expect_page("two pages", "/gone")
+        self.edit(page_that_says("one page again"))
+        self.expect_page("one page again")
+        self.expect("GET /gone", 404)
+
+    def test_your_own_pages_can_be_changed_again_and_again(self):
+        with open(os.path.join(PROJECT, "routes.py"), encoding="utf-8") as file:
+            pages = file.read()
+        for text in ("mine", "still mine"):
+            self.edit(f"{pages}\n\n@route('/mine')\ndef mine(request):\n"
+                      f"    return 200, 'text/plain', '{text}'\n")
+            self.expect_page(text, "/mine")
 
     def test_after_a_mistake_in_routes_the_mended_page_is_seen(self):
         self.edit(page_that_says("with a mistake") + "def broken(:\n")
@@ -982,6 +1108,7 @@ class NotModified(Exercise):
     def test_a_later_date_is_304_and_an_earlier_one_200(self):
         self.expect_304(formatdate(self.TIME + 1, usegmt=True))
         self.expect_304(formatdate(self.TIME + 400 * 86400, usegmt=True))
+        self.expect_304(formatdate(2_100_000_000, usegmt=True))  # in 2036
         self.expect_200(formatdate(self.TIME - 1, usegmt=True))
         self.expect_200(formatdate(0, usegmt=True))
 
