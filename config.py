@@ -1,9 +1,10 @@
 """The settings, one constant each. Read next: router.py."""
 import os
 
-# Where the server listens: on 127.0.0.1, only this computer can reach it; on 0.0.0.0, all
-# networks can that this computer is in. Both can be set for one start, without a change here:
-# MINI_HOST=0.0.0.0 python main.py (README.md has this for Windows). Port 0 means any free one.
+# Where the server listens. On 127.0.0.1, only this computer can reach it; on 0.0.0.0, so can all
+# others in its networks. Both can be set for one start, without a change here:
+# MINI_HOST=0.0.0.0 python main.py (README.md has this for Windows). Port 0 means any free one; a
+# port is text here, because all that comes from the environment is.
 HOST = os.environ.get("MINI_HOST") or "127.0.0.1"
 PORT = os.environ.get("MINI_PORT") or "9999"
 
@@ -13,12 +14,13 @@ TEMPLATE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templat
 
 # The limits on strangers. How many connections they open is not limited.
 
-# Seconds. A client that sends nothing for this long, or takes nothing of what is sent to it, is
-# disconnected (handle_one_request() in main.py says how). Each byte starts the clock again: so a
-# client that is slow, but never silent, is not disconnected.
+# Seconds. A client that is silent for this long is disconnected: it sends nothing, or it takes
+# nothing of what is sent to it. Each byte starts the clock again, so a client that is slow, but
+# never silent, is not disconnected.
 TIMEOUT = 30
 
-# Bytes, for each request: a larger one is refused. To read one, Python takes 6 MiB of memory at
-# the most, for it makes copies of some parts; tests/test_connections.py measures it.
+# Bytes, for each request: a larger one is refused. While it reads one, Python has several copies
+# of some parts, so it takes more memory than that: 6 MiB at the most, for each request.
+# (tests/test_connections.py measures it.)
 MAX_HEAD = 64 * 1024  # the first line and the headers together
 MAX_BODY = 1024 * 1024  # the body

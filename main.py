@@ -17,7 +17,7 @@ body, which is the page:
 
 Five steps lead from the request to the response:
 
-1. Server accepts a connection, and makes a thread and a SidhHTTP for it.
+1. Server accepts a connection, and makes a thread, which runs beside the others, and a SidhHTTP.
 2. handle_one_request() calls read_request(), which reads the bytes and makes a Request of them.
 3. handle_one_request() calls do_GET(), which looks up the handler of the path in ROUTES.
 4. call_handler() calls the handler with the Request, and checks what it returns.
@@ -38,7 +38,7 @@ from socketserver import ThreadingTCPServer
 from urllib.parse import quote
 
 import config
-import routes  # noqa: F401 (tells checkers to accept it: its "@route" lines fill ROUTES)
+import routes  # its "@route" lines fill ROUTES  # noqa: F401 (for checkers: the name is unused)
 import utils
 from router import ROUTES, Request, WrongResponse, check_response, name_of
 from utils import Html, Refusal, require, say
@@ -52,24 +52,28 @@ class SidhHTTP(BaseHTTPRequestHandler):
     - connection, the socket, which is this end of it; rfile and wfile, to read and write there;
     - client_address, and responses, which has a name and a sentence for each status;
     - handle(), the loop: it calls handle_one_request() until close_connection is true;
-    - send_response(), send_header() and end_headers(), for the head of a response;
-    - log_error(), which calls log_message() below.
+    - send_response(), send_header() and end_headers(), for the head of a response, and
+      handle_expect_100(), which sends "100 Continue";
+    - log_error(), which calls log_message() below, and address_string() and
+      log_date_time_string(), for the log.
     """
 
     def handle_one_request(self):
         """Read one request and answer it.
 
-        handle(), in http.server, calls this in a loop. The loop ends
+        handle(), in http.server, calls this in a loop, as long as close_connection is False
+        afterwards. It is made True here at once, and only read_request() makes it False, in the
+        end. So the loop ends
 
-        - after a request that is refused: close_connection is still True, from the first line;
-        - after the last request, and if the client sends no more: it is still True, too;
+        - after a request that is refused, for read_request() did not come to its end;
+        - after the last request, and if the client sends no more;
         - if the client is silent for TIMEOUT seconds, or the connection breaks: then reading or
           writing raises an OSError. Nothing here catches it, so it ends the loop.
 
-        Each time, the library calls finish() below, shows such an error to
-        Server.handle_error(), and closes the connection.
+        When the loop has ended, the library calls finish() below, shows an error, if there was
+        one, to Server.handle_error(), and closes the connection.
         """
-        self.close_connection = True  # read_request() makes it False if another one may follow
+        self.close_connection = True
         self.current_request = None  # forget the one before, whose body may be large
         try:
             self.current_request = self.read_request()
@@ -92,13 +96,14 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if line == "":
             return None
         self.requestline = line.rstrip("\r\n")
+        # Set before anything is checked, for the page of a refusal has no body either.
         self.is_head = self.requestline.split(" ")[0] == "HEAD"
         method, target, version = utils.parse_request_line(line)
         require(hasattr(self, "do_" + method), 501, "Unsupported Method")
         host, path, query = utils.parse_target(method, target)
         headers = utils.read_headers(self.rfile, config.MAX_HEAD - len(line))
         utils.check_host_header(headers, version, host)
-        length = utils.body_length(headers, version)
+        length = utils.body_length(headers, version)  # refused if it is over MAX_BODY
         if "100-continue" in utils.list_members(headers, "Expect") and version != "HTTP/1.0":
             # The client waits for "100 Continue", so as not to send a large body for nothing.
             self.handle_expect_100()
@@ -151,7 +156,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         except BaseException:  # noqa: BLE001 (all of them: even exit() ends only this request)
             say(traceback.format_exc().rstrip())
             self.send_error(500)
-        else:
+        else:  # (not within "try": that the client has gone is no bug of the handler)
             self.send_page(status, {"Content-Type": content_type}, body)
 
     # ---- Downloads ----
@@ -240,8 +245,9 @@ class SidhHTTP(BaseHTTPRequestHandler):
         system may destroy what it has not delivered yet, such as the page that tells why a
         request is refused (RFC 9112 9.6). So this reads on, and drops what comes.
         """
-        # If sending has failed, some bytes are still waiting in wfile. They are given up here, or
-        # super().finish() would try again, and wait again for a client that takes nothing.
+        # All has been sent by now, unless sending has failed. Then some bytes still wait in wfile,
+        # and super().finish() would try once more, and wait once more for a client that takes
+        # nothing. With this, they are given up. (The connection itself stays open.)
         self.wfile.raw.close()
         super().finish()
         deadline = time.monotonic() + self.timeout
@@ -260,7 +266,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         line = self.requestline
         if len(line) > 200:
             line = line[:200] + "..."
-        self.log_message('"%s" %s -', line, code)  # ("-", as in http.server: a size is not known)
+        self.log_message('"%s" %s -', line, code)  # ("-": other servers say the size there)
 
     def log_message(self, format, *args):
         """Write a line to the console: who, when, and what."""
@@ -313,7 +319,10 @@ class Server(ThreadingTCPServer):
         super().server_bind()
 
     def get_request(self):
-        """Return the next connection and its address; if that fails, OSError after a pause."""
+        """Return the next connection and its address; if that fails, OSError after a pause.
+
+        (serve_forever() catches the OSError, and goes on.)
+        """
         try:
             return super().get_request()
         except OSError:  # often because too many files and connections are open
@@ -326,8 +335,8 @@ class Server(ThreadingTCPServer):
         # (Before Python 3.10, socket.timeout was no TimeoutError.)
         if isinstance(error, (ConnectionError, TimeoutError, socket.timeout)):
             return
-        # At Ctrl+C, serve_forever() closes the connection whose thread it has just started.
-        if request.fileno() == -1:  # the socket is closed already
+        # Ctrl+C may come just when this thread has begun: then its socket is closed already.
+        if request.fileno() == -1:
             return
         say(traceback.format_exc().rstrip())
 
@@ -335,8 +344,9 @@ class Server(ThreadingTCPServer):
 def main():
     """Serve until Ctrl+C or kill; exit with one sentence if the server cannot start."""
     server = listen()
+    host, port = server.server_address[:2]
     try:
-        say(welcome(*server.server_address[:2]), "stdout")
+        say(welcome(host, port), "stdout")
         server.serve_forever()
     except KeyboardInterrupt:
         pass
@@ -351,7 +361,7 @@ def listen():
     host, port = config.HOST, config.PORT
     try:
         return Server((host, int(port)), SidhHTTP)
-    except (socket.gaierror, UnicodeError, TypeError):  # (a name may be unknown, or be none)
+    except (socket.gaierror, UnicodeError, TypeError):  # unknown, like "é..b", or not even text
         sys.exit(f"{host!r} is neither an address nor a name that this computer knows: "
                  "correct MINI_HOST, or HOST in config.py")
     except (ValueError, OverflowError):

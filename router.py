@@ -14,7 +14,7 @@ main.py finds greet there, calls it with a Request, and sends what it returns. R
 routes.py.
 """
 import re
-from email.message import Message
+from email.message import Message  # (e-mails have headers of the same form as requests)
 from typing import NamedTuple
 
 
@@ -28,7 +28,7 @@ class Request(NamedTuple):
     method: str  # "GET" or "HEAD"
     path: str  # decoded: "/a b" if the browser sent "/a%20b"; @route needs "/a b", too
     query: str  # what came after the "?", as it was sent: "name=Ada", or ""
-    headers: Message  # as in e-mails: headers["User-Agent"] is its value, None if not sent
+    headers: Message  # like a dictionary: headers["User-Agent"] is text, or None if not sent
     body: bytes  # b"" if there was none, which is usual
     client_address: tuple[str, int]  # host and port: ("127.0.0.1", 50312)
 
@@ -39,12 +39,12 @@ ROUTES = {}
 
 def route(path: str):
     """Return a decorator that registers a handler; ValueError if the path is wrong or taken."""
-    # (If @route stands without parentheses, Python hands over the function as if it were a path.)
+    # (Who forgets the parentheses calls route(greet): "@route" alone means just that.)
     if not isinstance(path, str) or not re.fullmatch("/[^?#]*", path):
         raise ValueError(f'a route starts with "/" and has no "?" or "#" in it, unlike {path!r}')
 
     def decorator(handler):
-        """Put the handler into ROUTES, under the path that route() got, and give it back."""
+        """Put the handler into ROUTES, and give it back; path is still the one route() got."""
         if path in ROUTES:
             first = name_of(ROUTES[path])
             raise ValueError(f"{name_of(handler)}: {path!r} has the handler {first} already")
@@ -84,12 +84,13 @@ def check_response(response: object) -> tuple[int, str, bytes]:
         body = body.encode()  # the bytes of the text in UTF-8
     if not isinstance(body, bytes):
         raise WrongResponse(f"body is {shown(body)}, not text (str) or bytes")
-    return int(status), content_type, body  # int() turns HTTPStatus.NOT_FOUND into 404
+    # (HTTPStatus.NOT_FOUND, of the standard library, is an int too; int() makes 404 of it.)
+    return int(status), content_type, body
 
 
-# media-type = type "/" subtype, then parameters: "text/html; charset=utf-8". There can be no line
-# break in it, which would begin another header: "[ -~]" is the space or a visible character of
-# ASCII. (The form is from RFC 9110 8.3.1; an RFC is a standard of the internet.)
+# media-type = type "/" subtype, then parameters: "text/html; charset=utf-8". "[ -~]" is the space
+# or a visible character of ASCII: so there is no line break in it, for that would begin another
+# header. (The form is from RFC 9110 8.3.1; an RFC is a standard of the internet.)
 MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+ *(;[ -~]*)?", re.ASCII)
 
 # the parameter that says how text became bytes: "; charset=utf-8" gives "utf-8"

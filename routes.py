@@ -2,11 +2,11 @@
 
 A handler is called with a request when somebody asks for its path with GET or HEAD; it returns
 (status, content type, body). A request has a method, a path, a query, headers, a body and a
-client_address (see router.py). A POST never comes here: main.py answers every POST with the
-time. Nor does a download: "/files/" below lists the files, main.py sends them.
+client_address (see router.py). main.py itself answers two kinds of requests, which never come
+here: every POST, with the time, and every download of a file ("/files/", below, is their list).
 
-The first three pages are from the article that README.md names (homepage is "/", home_page is
-"/home"). The last one uses its request, and is the one to copy from. Read next: utils.py.
+The first three pages are from the article that README.md names. The last one uses its request,
+and shows all that a page can do. Read next: utils.py.
 """
 import os
 from html import escape
@@ -67,7 +67,7 @@ def show_request(request):
 def make_rows(pairs):
     """Return a row of a table for each (name, value)."""
     rows = [render_template("row.html", name=name, value=value) for name, value in pairs]
-    # Each row is HTML already, with its values escaped. But join() makes ordinary text of them,
-    # and render_template() escapes that: the page would show "<tr>" instead of a table. Html()
-    # says that it is HTML.
+    # Each row is HTML, with its values escaped. But what join() returns is ordinary text, and
+    # render_template() would escape that: the page would show "<tr>" instead of a table. Html(),
+    # which is in utils.py, says that this text is HTML already.
     return Html("".join(rows))

@@ -31,12 +31,15 @@ class Html(str):
     runs a stranger's script in the browser of whoever follows it (cross-site scripting).
     """
     def __html__(self) -> str:
-        """Return the text itself. MarkupSafe, Jinja2 and Django look for a method of this name."""
+        """Return the text itself."""
         return self
 
 
 def to_html(value: object) -> str:
-    """Return a value as HTML: as it is if it has __html__(), otherwise as text, escaped."""
+    """Return a value as HTML: as it is if it has __html__(), otherwise as text, escaped.
+
+    (HTML of other libraries, such as MarkupSafe and Django, has a method of this name, too.)
+    """
     if hasattr(value, "__html__"):
         return value.__html__()
     return html.escape(str(value))
@@ -80,7 +83,7 @@ def render_error(title: str, text: str) -> str:
         page = render_template("error.html", title=title, text=text)
         if page != TEMPLATE_NOT_FOUND:
             return page
-    except (OSError, ValueError) as error:  # too many files are open, or it is not UTF-8
+    except (OSError, ValueError) as error:  # it cannot be opened now, or it is not UTF-8
         say(f"error.html cannot be used: {error}")
     return f"<h1>{to_html(title)}</h1>\n<p>{to_html(text)}</p>\n"
 
@@ -96,10 +99,13 @@ def query_params(request: Request) -> dict[str, str]:
 
 # ---- The console ----
 
-CONSOLE_LOCK = Lock()  # say() holds it while it writes, so that two texts never mix
+# Each connection has a thread of its own: a part of the program that runs beside the others. say()
+# holds this lock while it writes, so that the texts of two threads never mix.
+CONSOLE_LOCK = Lock()
 
-# Control characters could colour a terminal, clear it or worse. So ESC is shown as \x1b, and all
-# others likewise, but for the line break. {27: "\\x1b", ...} is what str.translate() takes.
+# Strangers can send control characters, which could colour a terminal, clear it or worse. So ESC
+# is shown as \x1b, and all others likewise, but for the line break. str.translate() takes a
+# dictionary such as {27: "\\x1b"}.
 CONTROLS = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)]}
 del CONTROLS[ord("\n")]
 
@@ -107,7 +113,7 @@ del CONTROLS[ord("\n")]
 def say(text: str, stream_name: str = "stderr") -> None:
     """Write a text and a line break to sys.stderr or sys.stdout; drop it if nobody can read it."""
     with CONSOLE_LOCK:
-        stream = getattr(sys, stream_name)  # as it is now: it may be replaced at any time
+        stream = getattr(sys, stream_name)  # as it is now: tests replace it, main.py at the end
         if stream is None:  # the program was started without it, or is about to end
             return
         try:
@@ -130,7 +136,8 @@ def say(text: str, stream_name: str = "stderr") -> None:
 def find_file(folder: str, name: str) -> str | None:
     """Return the real path of a readable file inside folder, None if there is none.
 
-    A name may lead out of the folder: "../secret.txt", "/etc/passwd", or a link to one of them.
+    None, too, for a name that leads out of it: "../secret.txt", "/etc/passwd", or a link to such
+    a file.
     """
     try:
         # First of all: where are they really? realpath() goes the way of "..", and of links.
@@ -181,7 +188,7 @@ def open_download(name: str) -> BinaryIO | None:
 MIME_TYPES = mimetypes.MimeTypes()
 MIME_TYPES.add_type("text/javascript", ".js")  # (older Pythons know an older name)
 MIME_TYPES.add_type("application/gzip", ".gz")
-CONTENT_TYPES = MIME_TYPES.types_map[1]  # {".txt": "text/plain", ...}; types_map is a pair
+CONTENT_TYPES = MIME_TYPES.types_map[1]  # {".txt": "text/plain", ...}; [0] is unofficial ones
 
 
 def download_headers(name: str) -> dict[str, str]:
@@ -204,18 +211,19 @@ def download_headers(name: str) -> dict[str, str]:
 #
 # These bytes are a request. Each line of it but the body ends with \r\n:
 #
-#     POST /home HTTP/1.1        the first line
+#     POST /home HTTP/1.1        the first line: method, target and version
 #     Host: 127.0.0.1:9999       the headers
 #     Content-Length: 5
 #                                an empty line: here the headers end
 #     hello                      the body: 5 bytes, as a header said; most requests have none
 #
-# The next request comes right behind it, so a server must know exactly where this one ends.
-# Often a proxy stands between browser and server: a program that lets only some requests pass,
-# none for /admin, say. Now a stranger sends the body "GET /admin HTTP/1.1...". If the headers
-# leave it open how long the body is, the proxy may take these bytes for a body, and let them
-# pass, while the server takes them for the next request. This is called request smuggling. So a
-# request whose end is in doubt is refused here.
+# The next request comes right behind it, so a server must know exactly where this one ends. A
+# stranger may try to make that unclear. For often a proxy stands in front of a server: a program
+# that lets only some requests pass, and none for /admin, say. Now the stranger sends a body that
+# looks like a request, "GET /admin HTTP/1.1...", and two headers that give it two different
+# lengths. The proxy believes the one, sees a body, and lets it pass. The server believes the
+# other, by which there is no body: for it, these bytes are the next request, and /admin is
+# reached. This is called request smuggling. So a request whose end is in doubt is refused here.
 #
 # The functions read from a stream: anything that is read like a file opened with "rb".
 
@@ -239,8 +247,8 @@ def require(condition: object, status: int, reason: str) -> None:
 def read_line(stream: BinaryIO, limit: int) -> str:
     """Return the next line with its line break; "" if the client sends no more.
 
-    At most limit + 1 bytes are read: a result that is longer than limit tells the caller that the
-    line is too long. Latin-1 has a character for each byte, so decoding never fails.
+    Of a line that is too long, only limit + 1 bytes are read: the caller sees that by its length,
+    and refuses it. Latin-1 has a character for each byte, so decoding never fails.
     """
     return stream.readline(limit + 1).decode("latin-1")
 

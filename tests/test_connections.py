@@ -198,6 +198,14 @@ class Silence(Wire):
 
         wait_until(is_left, "the client is left, although it never stops sending")
 
+    def test_a_refused_client_that_falls_silent_is_left_long_before_the_timeout(self):
+        self.set_timeout(2 * LIMIT)
+        self.change(mock.patch.object(main.SidhHTTP, "linger", 0.1))
+        client = self.connect()
+        client.sendall(b"nonsense\r\n")
+        receive_all(client)
+        self.await_threads()  # it gives up after LIMIT seconds
+
     def test_stalled_connections_do_not_delay_others(self):
         for raw in self.STALLS * 20:
             self.connect().sendall(raw)

@@ -128,7 +128,8 @@ class Snippets(LiveServer):
         for body in ("return 'pong'", "return", "raise KeyError", "request.send_error(404)",
                      "return 200, 'text/plain', {'a': 1}", "render_template('x')",
                      "render_template('latin.html')", "ping.strftime('')",
-                     "query_params(request)['name']"):
+                     "query_params(request)['name']", "request.query['name']",
+                     "render_template('x.html', 'Ada')"):
             exec(f"def ping(request): {body}\nroute('/try')(ping)", dict(vars(routes)))
             with open(os.path.join(config.TEMPLATE_DIR, "latin.html"), "wb") as file:
                 file.write(b"\xe9")
@@ -149,7 +150,7 @@ class Snippets(LiveServer):
             said += f"ValueError: {caught.exception}\n"
         shown = re.findall(r"^\|[^|]*(?:the console|at the start): `(.*?)` (?:or|\|)",
                            section("Add your own"), re.MULTILINE)
-        self.assertEqual(len(shown), 17)
+        self.assertEqual(len(shown), 19)
         for message in shown:
             for part in message.split("..."):
                 if not message.startswith(("SyntaxError", "NameError")):  # Python says these
