@@ -79,8 +79,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.current_request = self.read_request()
         except Refusal as refusal:
             self.send_error(refusal.status, refusal.reason)
-            return
-        if self.current_request is not None:
+        if self.current_request is not None:  # it still is, after a refusal
             do_method = getattr(self, "do_" + self.current_request.method)  # such as do_GET
             do_method()
 
@@ -197,7 +196,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         path = self.current_request.path
         # Comparing texts takes time, and strangers must not take much of it: hence two limits.
         if len(path) <= 64:
-            similar_paths = get_close_matches(path, list(ROUTES)[:100], n=1, cutoff=0.7)
+            similar_paths = get_close_matches(path, list(ROUTES)[:100], cutoff=0.7)
             if similar_paths:
                 url, text = quote(similar_paths[0]), escape(similar_paths[0])
                 explanation = Html(f'{explanation} Did you mean <a href="{url}">{text}</a>?')

@@ -37,6 +37,7 @@ MODULES = {os.path.join(PROJECT, name): name
 WIDTH = 100  # columns: a longer line is cut
 FIRST = 10  # lines of bytes are shown from the beginning
 LAST = 5  # and from the end: what is between them is only counted
+MOST = 1000  # lines of the journey: those after them are left out
 LIMIT = 10  # seconds to wait for the answer
 
 
@@ -94,7 +95,8 @@ class Journey:
         if call.is_hidden:
             return
         last_step = dis.opname[call.code.co_code[frame.f_lasti]]
-        if not last_step.startswith("RETURN"):
+        # (A generator is left when it yields; for Python 3.13, its last step is RESUME then.)
+        if not last_step.startswith(("RETURN", "YIELD", "RESUME")):
             self.write("  (left by an exception)")
         elif value is not None:
             self.write(f"  -> {show(value)}")
@@ -113,6 +115,10 @@ class Journey:
         """Return how many columns stand before a call at this depth."""
         return 12 + 2 * (len(self.calls) - 1)
 
+    def innermost(self):
+        """Return the name of the innermost function shown that has not returned yet."""
+        return [call.code.co_name for call in self.calls if call.code and not call.is_hidden][-1]
+
     def tell_repeats(self):
         """Write down how often the innermost function has called another one again."""
         call = self.calls[-1]
@@ -122,7 +128,10 @@ class Journey:
 
     def write(self, text, module=""):
         """Add a line at the depth of the calls."""
-        self.lines.append(cut(module.ljust(self.indent()) + text))
+        if len(self.lines) < MOST:
+            self.lines.append(cut(module.ljust(self.indent()) + text))
+        elif len(self.lines) == MOST:
+            self.lines.append("... (the rest is left out)")
 
 
 # ---- Showing values ----
@@ -184,9 +193,10 @@ def read_command():
     if not options.target.startswith("/"):
         sys.exit(f'a target starts with "/", such as /home, unlike {options.target!r}')
     method = options.method or ("GET" if options.body is None else "POST")
-    target = quote(options.target, safe="/?%&=+#:;,@!$'()*~[]")  # as browsers send it
+    # As browsers send it: with escapes, and without what comes after a "#".
+    target = quote(os.fsencode(options.target.partition("#")[0]), safe="/?%&=+:;,@!$'()*~[]")
     lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1"]
-    body = (options.body or "").encode()
+    body = os.fsencode(options.body or "")
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body
@@ -226,7 +236,7 @@ def follow(raw):
     if not all(re.search('" [0-9]{3} -$', line) for line in said):  # not only lines of the log
         tell("the console:", [*said, ""])
     if answer is None:
-        sys.exit("no answer yet: the last function above is still at work")
+        sys.exit(f"no answer yet: {journey.innermost()}() has not returned")
     tell("the bytes that went:", show_bytes(answer))
 
 
@@ -236,4 +246,5 @@ def tell(title, lines):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # not every console can show all values
     follow(read_command())

@@ -226,6 +226,19 @@ class FailedStart(Program):
         self.assertEqual(process.returncode, 1)
 
 
+class Broken(unittest.TestCase):
+    def test_a_broken_module_is_told_once_by_the_tests_and_with_its_cause(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(folder, "copy")
+            shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+            with open(os.path.join(copy, "routes.py"), "a", encoding="utf-8") as file:
+                file.write("\nculprit\n")
+            done = subprocess.run([sys.executable, "-m", "unittest"], cwd=copy, timeout=LIMIT,
+                                  stderr=subprocess.PIPE, encoding="utf-8", check=False)
+        self.assertIn("NameError: name 'culprit' is not defined", done.stderr)
+        self.assertIn("FAILED (errors=1)", done.stderr)
+
+
 @unittest.skipUnless(os.name == "posix", "Windows has no signals that end one program politely")
 class Stop(Program):
     def assert_ends(self, process):
@@ -257,14 +270,18 @@ class Stop(Program):
             self.assertNotIn("Traceback", process.stderr.read())
 
     def test_a_second_signal_ends_it_at_once_whatever_is_stuck(self):
-        process = self.start("-c", AS_PROGRAM % "import threading\n"
-                             "threading.Thread(target=threading.Event().wait).start()")
-        self.read_address(process)
-        process.send_signal(signal.SIGINT)
-        self.assertIn("server closed...\n", iter(process.stdout.readline, ""))  # reads up to it
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(LIMIT), -signal.SIGTERM)
-        self.assertEqual(process.stderr.read(), "")
+        for number in signal.SIGINT, signal.SIGTERM:
+            with self.subTest(number.name):
+                process = self.start("-c", AS_PROGRAM % "import threading\n"
+                                     "threading.Thread(target=threading.Event().wait).start()")
+                address = self.read_address(process)
+                process.send_signal(signal.SIGINT)
+                self.assertIn("server closed...\n", iter(process.stdout.readline, ""))  # up to it
+                with self.assertRaises(ConnectionRefusedError):
+                    socket.create_connection(address, LIMIT)
+                process.send_signal(number)
+                self.assertEqual(process.wait(LIMIT), -number)
+                self.assertEqual(process.stderr.read(), "")
 
     @unittest.skipUnless(hasattr(os, "openpty"), "this system has no terminals for programs")
     def test_a_handler_that_prints_does_not_disturb_the_end(self):

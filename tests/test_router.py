@@ -13,6 +13,7 @@ RESPONSES = [
     ((200, "TEXT/plain", "x"), (200, "TEXT/plain; charset=utf-8", b"x")),
     ((200, "text/plain; charset=utf-8", "é"), (200, "text/plain; charset=utf-8", b"\xc3\xa9")),
     ((200, 'text/plain;Charset="UTF-8"', "x"), (200, 'text/plain;Charset="UTF-8"', b"x")),
+    ((200, "text/plain; charset = utf-8", "x"), (200, "text/plain; charset = utf-8", b"x")),
     ((200, "text/plain; charset=utf8; x=y", "x"), (200, "text/plain; charset=utf8; x=y", b"x")),
     ((200, "text/x; charsets=7", "x"), (200, "text/x; charsets=7; charset=utf-8", b"x")),
     ((200, "text/plain; charset=us-ascii", b"x"), (200, "text/plain; charset=us-ascii", b"x")),
