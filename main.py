@@ -79,7 +79,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.current_request = self.read_request()
         except Refusal as refusal:
             self.send_error(refusal.status, refusal.reason)
-        if self.current_request is not None:  # it still is, after a refusal
+        if self.current_request is not None:  # it is None after a refusal, and after the last one
             do_method = getattr(self, "do_" + self.current_request.method)  # such as do_GET
             do_method()
 
@@ -198,8 +198,9 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if len(path) <= 64:
             similar_paths = get_close_matches(path, list(ROUTES)[:100], cutoff=0.7)
             if similar_paths:
-                url, text = quote(similar_paths[0]), escape(similar_paths[0])
-                explanation = Html(f'{explanation} Did you mean <a href="{url}">{text}</a>?')
+                similar = similar_paths[0]
+                link = f'<a href="{quote(similar)}">{escape(similar)}</a>'
+                explanation = Html(f"{explanation} Did you mean {link}?")
         self.send_error(404, "Page Not Found", explanation)
 
     # ---- Sending ----
@@ -357,7 +358,8 @@ def main():
 
 def listen():
     """Return a Server that listens where config says; exit with one sentence if it cannot."""
-    host, port = config.HOST, config.PORT
+    host = config.HOST
+    port = config.PORT
     try:
         return Server((host, int(port)), SidhHTTP)
     except (socket.gaierror, UnicodeError, TypeError):  # unknown, like "é..b", or not even text
