@@ -17,7 +17,7 @@ body, which is the page:
 
 Five steps lead from the request to the response:
 
-1. Server accepts a connection, and makes a thread, which runs beside the others, and a SidhHTTP.
+1. Server accepts a connection, and starts a thread for it, in which a SidhHTTP serves it.
 2. handle_one_request() calls read_request(), which reads the bytes and makes a Request of them.
 3. handle_one_request() calls do_GET(), which looks up the handler of the path in ROUTES.
 4. call_handler() calls the handler with the Request, and checks what it returns.
@@ -49,7 +49,8 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     (Sidh is short for Sidharth, who wrote the article.) From http.server, it has
 
-    - connection, the socket, which is this end of it; rfile and wfile, to read and write there;
+    - connection, a socket, which is the server's end of the connection to the client; rfile
+      and wfile, which read and write there as if it were a file;
     - client_address, and responses, which has a name and a sentence for each status;
     - handle(), the loop: it calls handle_one_request() until close_connection is true;
     - send_response(), send_header() and end_headers(), for the head of a response, and
@@ -61,25 +62,26 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def handle_one_request(self):
         """Read one request and answer it.
 
-        handle(), in http.server, calls this in a loop, as long as close_connection is False
-        afterwards. It is made True here at once, and only read_request() makes it False, in the
-        end. So the loop ends
+        handle(), in http.server, calls this again and again, until close_connection is True
+        afterwards. The first line here makes it True. Only read_request() makes it False: at its
+        end, if another request may follow. So the loop ends
 
-        - after a request that is refused, for read_request() did not come to its end;
-        - after the last request, and if the client sends no more;
+        - after a request that is refused, for then read_request() does not come to its end;
+        - after a request that is to be the last one, and if the client sends no more;
         - if the client is silent for TIMEOUT seconds, or the connection breaks: then reading or
           writing raises an OSError. Nothing here catches it, so it ends the loop.
 
         When the loop has ended, the library calls finish() below, shows an error, if there was
         one, to Server.handle_error(), and closes the connection.
         """
-        self.close_connection = True
+        self.close_connection = True  # to begin with
         self.current_request = None  # forget the one before, whose body may be large
         try:
             self.current_request = self.read_request()
         except Refusal as refusal:
+            # close_connection is still True: after this page, the connection is closed.
             self.send_error(refusal.status, refusal.reason)
-        if self.current_request is not None:  # it is None after a refusal, and after the last one
+        if self.current_request is not None:
             do_method = getattr(self, "do_" + self.current_request.method)  # such as do_GET
             do_method()
 
@@ -95,7 +97,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if line == "":
             return None
         self.requestline = line.rstrip("\r\n")
-        # Set before anything is checked, for the page of a refusal has no body either.
+        # This comes before all checks, because a HEAD that is refused gets no body either.
         self.is_head = self.requestline.split(" ")[0] == "HEAD"
         method, target, version = utils.parse_request_line(line)
         require(hasattr(self, "do_" + method), 501, "Unsupported Method")
@@ -110,7 +112,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         body = utils.read_body(self.rfile, length)  # even of a GET: the next request follows it
         # Since HTTP/1.1, a connection stays open (keep-alive) until one side says "close".
         is_last = version == "HTTP/1.0" or "close" in utils.list_members(headers, "Connection")
-        self.close_connection = is_last
+        self.close_connection = is_last  # False, mostly
         address = self.client_address[:2]  # host and port; with IPv6, there is more behind them
         return Request(method, path, query, headers, body, address)
 
@@ -155,7 +157,9 @@ class SidhHTTP(BaseHTTPRequestHandler):
         except BaseException:  # noqa: BLE001 (all of them: even exit() ends only this request)
             say(traceback.format_exc().rstrip())
             self.send_error(500)
-        else:  # (not within "try": that the client has gone is no bug of the handler)
+        else:
+            # This is not within "try": if it fails, because the client has gone, that is no bug
+            # of the handler.
             self.send_page(status, {"Content-Type": content_type}, body)
 
     # ---- Downloads ----
@@ -180,8 +184,8 @@ class SidhHTTP(BaseHTTPRequestHandler):
         """Send an error page: a status, its name, and a sentence that explains it.
 
         The parameters are named as in http.server: message is the name, explain the sentence,
-        which is escaped unless it is Html. Without them, both are http.server's, but for some
-        better sentences in EXPLANATIONS.
+        which is escaped unless it is Html. If the name is not given, it is http.server's; if the
+        sentence is not, it is from EXPLANATIONS, or http.server's.
         """
         reason, sentence = self.responses[code]
         reason = message or reason
@@ -236,7 +240,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")
         self.end_headers()
 
-    linger = 1  # seconds that finish() waits for each piece of what it drops
+    linger = 1  # seconds: how long finish(), below, waits for each piece of what it drops
 
     def finish(self):
         """Let the client read the last response, before http.server closes the connection.
@@ -247,7 +251,8 @@ class SidhHTTP(BaseHTTPRequestHandler):
         """
         # All has been sent by now, unless sending has failed. Then some bytes still wait in wfile,
         # and super().finish() would try once more, and wait once more for a client that takes
-        # nothing. With this, they are given up. (The connection itself stays open.)
+        # nothing. But it leaves a wfile alone that is closed, and this closes wfile without
+        # sending anything. (The connection itself stays open.)
         self.wfile.raw.close()
         super().finish()
         deadline = time.monotonic() + self.timeout
@@ -276,7 +281,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     # ---- What http.server reads from the class ----
 
     protocol_version = "HTTP/1.1"  # in each status line
-    request_version = "HTTP/1.1"  # of each request, as send_response() wants to know
+    request_version = "HTTP/1.1"  # send_response() looks here, and leaves the head out for 0.9
     server_version = "SidhHTTP/1.0"  # with sys_version, the header Server
     sys_version = "(mini web framework)"  # instead of the version of Python
     timeout = config.TIMEOUT  # seconds without a byte; then reading and writing raise an OSError
@@ -335,8 +340,8 @@ class Server(ThreadingTCPServer):
         # (Before Python 3.10, socket.timeout was no TimeoutError.)
         if isinstance(error, (ConnectionError, TimeoutError, socket.timeout)):
             return
-        # Ctrl+C may come just when this thread has begun: then its socket is closed already.
-        if request.fileno() == -1:
+        # At Ctrl+C, serve_forever() may close the socket of a thread that has just begun.
+        if request.fileno() == -1:  # the number of a socket that is closed
             return
         say(traceback.format_exc().rstrip())
 
@@ -420,7 +425,11 @@ def find_own_address():
 # ---- Ctrl+C (SIGINT) and kill (SIGTERM) ----
 
 def stop(signal_number, frame):
-    """End serve_forever() in main(). The next signal ends the program at once, whatever hangs."""
+    """End serve_forever() in main(). The next signal ends the program at once, whatever hangs.
+
+    Python calls this when a signal comes, in the middle of what main() is doing. So it is main()
+    where the KeyboardInterrupt is raised and caught.
+    """
     give_signals_back()
     raise KeyboardInterrupt
 
@@ -435,9 +444,10 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     if hasattr(os, "register_at_fork"):  # (not on Windows)
-        # A process that a handler forks is a copy of this one, but kill is to end it at once.
+        # A process that a handler starts by fork (see multiprocessing) is a copy of this one, and
+        # has stop(), too. But it has no main() to end: signals are to end it at once.
         os.register_at_fork(after_in_child=give_signals_back)
     main()
-    # If a handler prints something while Python ends, Python may crash. So, from here on, there
-    # is no console to print on.
+    # The threads of connections still run while Python ends, and if a handler prints something
+    # just then, Python may crash. So, from here on, there is no console to print on.
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None

@@ -39,12 +39,13 @@ ROUTES = {}
 
 def route(path: str):
     """Return a decorator that registers a handler; ValueError if the path is wrong or taken."""
-    # (Who forgets the parentheses calls route(greet): "@route" alone means just that.)
+    # ("@route" without parentheses calls route(greet): then path is a function.)
     if not isinstance(path, str) or not re.fullmatch("/[^?#]*", path):
         raise ValueError(f'a route starts with "/" and has no "?" or "#" in it, unlike {path!r}')
 
     def decorator(handler):
-        """Put the handler into ROUTES, and give it back; path is still the one route() got."""
+        """Put the handler into ROUTES, and give it back."""
+        # (path is the one that route() got: a function remembers the names around it.)
         if path in ROUTES:
             first = name_of(ROUTES[path])
             raise ValueError(f"{name_of(handler)}: {path!r} has the handler {first} already")
@@ -88,8 +89,8 @@ def check_response(response: object) -> tuple[int, str, bytes]:
     return int(status), content_type, body
 
 
-# media-type = type "/" subtype, then parameters: "text/html; charset=utf-8". "[ -~]" is the space
-# or a visible character of ASCII: so there is no line break in it, for that would begin another
+# media-type = type "/" subtype, then parameters: "text/html; charset=utf-8". "[ -~]" is any
+# character of ASCII from the space to "~". A line break is none of them: it would begin another
 # header. (The form is from RFC 9110 8.3.1; an RFC is a standard of the internet.)
 MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+ *(;[ -~]*)?", re.ASCII)
 

@@ -113,7 +113,7 @@ del CONTROLS[ord("\n")]
 def say(text: str, stream_name: str = "stderr") -> None:
     """Write a text and a line break to sys.stderr or sys.stdout; drop it if nobody can read it."""
     with CONSOLE_LOCK:
-        stream = getattr(sys, stream_name)  # as it is now: tests replace it, main.py at the end
+        stream = getattr(sys, stream_name)  # each time anew, for it may be another one by now
         if stream is None:  # the program was started without it, or is about to end
             return
         try:
@@ -140,7 +140,7 @@ def find_file(folder: str, name: str) -> str | None:
     a file.
     """
     try:
-        # First of all: where are they really? realpath() goes the way of "..", and of links.
+        # First of all: where are folder and file really? realpath() follows each ".." and link.
         root = os.path.realpath(folder)
         file_path = os.path.realpath(os.path.join(root, name))
         # Then: how does one get from the one to the other? relpath() says "sub/a.txt"; for a file
@@ -163,7 +163,7 @@ def find_download(name: str) -> str | None:
         return None
     try:
         name.encode()
-    except UnicodeEncodeError:  # on the disk, its name is not UTF-8: no address can lead to it
+    except UnicodeEncodeError:  # some bytes of it are not UTF-8, which no address can hold
         return None
     if os.name == "nt" and ":" in name:  # "a.txt:b" is a stream hidden in a.txt
         return None
@@ -217,13 +217,13 @@ def download_headers(name: str) -> dict[str, str]:
 #                                an empty line: here the headers end
 #     hello                      the body: 5 bytes, as a header said; most requests have none
 #
-# The next request comes right behind it, so a server must know exactly where this one ends. A
-# stranger may try to make that unclear. For often a proxy stands in front of a server: a program
-# that lets only some requests pass, and none for /admin, say. Now the stranger sends a body that
-# looks like a request, "GET /admin HTTP/1.1...", and two headers that give it two different
-# lengths. The proxy believes the one, sees a body, and lets it pass. The server believes the
-# other, by which there is no body: for it, these bytes are the next request, and /admin is
-# reached. This is called request smuggling. So a request whose end is in doubt is refused here.
+# On the same connection, the next request comes right behind it, so a server must know exactly
+# where this one ends. Strangers may try to make that unclear. Often a proxy stands in front of a
+# server: a program that lets requests pass, but none for /admin, say. Now a stranger sends a body
+# that looks like a request, "GET /admin HTTP/1.1...", and two headers, which say different things
+# about its length. The proxy believes one of them, sees a body, and lets it pass. The server
+# believes the other one, and sees no body: it takes these bytes for the next request, and answers
+# it. This is called request smuggling. So a request whose end is in doubt is refused here.
 #
 # The functions read from a stream: anything that is read like a file opened with "rb".
 
@@ -247,8 +247,9 @@ def require(condition: object, status: int, reason: str) -> None:
 def read_line(stream: BinaryIO, limit: int) -> str:
     """Return the next line with its line break; "" if the client sends no more.
 
-    Of a line that is too long, only limit + 1 bytes are read: the caller sees that by its length,
-    and refuses it. Latin-1 has a character for each byte, so decoding never fails.
+    Of a line that is too long, only limit + 1 bytes are read. So the result is longer than the
+    limit: that is how those who call this (below, in this file) see it, and refuse the request.
+    Latin-1 has a character for each byte, so decoding never fails.
     """
     return stream.readline(limit + 1).decode("latin-1")
 
