@@ -327,6 +327,7 @@ class Bodies(Reading):
             b"\r\n\r\n", b"0x1\r\nx\r\n0\r\n\r\n", b"+1\r\nx\r\n0\r\n\r\n", b"-1\r\nx\r\n0\r\n\r\n",
             b" 1\r\nx\r\n0\r\n\r\n", b"1 \r\nx\r\n0\r\n\r\n", b"1_0\r\nx\r\n0\r\n\r\n",
             b"g\r\nx\r\n0\r\n\r\n", b"1\nx\n0\n\n", b"1\r\nx\n0\r\n\r\n", b"1\r\nxy\r\n0\r\n\r\n",
+            b"1\r\nxyZ0\r\n\r\n",
             b"2\r\nx\r\n0\r\n\r\n", b"1\r\nx0\r\n\r\n", b"1;a\x00\r\nx\r\n0\r\n\r\n",
             b"1;a\rb\r\nx\r\n0\r\n\r\n", b"1;\r\nx\r\n0\r\n\r\n", b"1; \r\nx\r\n0\r\n\r\n",
             b"1;;\r\nx\r\n0\r\n\r\n", b"1;=x\r\nx\r\n0\r\n\r\n", b"1;a=\r\nx\r\n0\r\n\r\n",
