@@ -62,12 +62,13 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def handle_one_request(self):
         """Read one request and answer it.
 
-        handle(), in http.server, calls this again and again, until close_connection is True
-        afterwards. The first line here makes it True. Only read_request() makes it False: at its
-        end, if another request may follow. So the loop ends
+        handle(), in http.server, calls this in a loop. After each call it looks at
+        close_connection: if that is True, the loop ends. Here it is True from the first line on,
+        and becomes False only when read_request() has read a whole request, and another one may
+        follow. So the loop ends
 
-        - after a request that is refused, for then read_request() does not come to its end;
-        - after a request that is to be the last one, and if the client sends no more;
+        - after a request that is refused, and after one that says it is the last;
+        - if the client sends no more;
         - if the client is silent for TIMEOUT seconds, or the connection breaks: then reading or
           writing raises an OSError. Nothing here catches it, so it ends the loop.
 
@@ -250,9 +251,10 @@ class SidhHTTP(BaseHTTPRequestHandler):
         request is refused (RFC 9112 9.6). So this reads on, and drops what comes.
         """
         # All has been sent by now, unless sending has failed. Then some bytes still wait in wfile,
-        # and super().finish() would try once more, and wait once more for a client that takes
-        # nothing. But it leaves a wfile alone that is closed, and this closes wfile without
-        # sending anything. (The connection itself stays open.)
+        # and super().finish() would try again to send them, and wait again for a client that
+        # takes nothing. It does not if wfile is closed. wfile.close() would send them, too; but
+        # raw is what wfile writes to, and when that is closed, wfile is, with nothing sent. (The
+        # connection itself stays open.)
         self.wfile.raw.close()
         super().finish()
         deadline = time.monotonic() + self.timeout

@@ -220,10 +220,10 @@ def download_headers(name: str) -> dict[str, str]:
 # On the same connection, the next request comes right behind it, so a server must know exactly
 # where this one ends. Strangers may try to make that unclear. Often a proxy stands in front of a
 # server: a program that lets requests pass, but none for /admin, say. Now a stranger sends a body
-# that looks like a request, "GET /admin HTTP/1.1...", and two headers, which say different things
-# about its length. The proxy believes one of them, sees a body, and lets it pass. The server
-# believes the other one, and sees no body: it takes these bytes for the next request, and answers
-# it. This is called request smuggling. So a request whose end is in doubt is refused here.
+# that looks like a request, "GET /admin HTTP/1.1...", and two headers: by the first one the body
+# has this length, by the second one there is no body. If the proxy goes by the first, it lets the
+# body pass. If the server goes by the second, it takes the same bytes for the next request, and
+# answers it. This is called request smuggling. So a request whose end is in doubt is refused here.
 #
 # The functions read from a stream: anything that is read like a file opened with "rb".
 
@@ -247,8 +247,8 @@ def require(condition: object, status: int, reason: str) -> None:
 def read_line(stream: BinaryIO, limit: int) -> str:
     """Return the next line with its line break; "" if the client sends no more.
 
-    Of a line that is too long, only limit + 1 bytes are read. So the result is longer than the
-    limit: that is how those who call this (below, in this file) see it, and refuse the request.
+    Of a line that is too long, only limit + 1 bytes are read. So it comes back longer than the
+    limit, and the function that looks at it next, such as parse_request_line(), refuses it.
     Latin-1 has a character for each byte, so decoding never fails.
     """
     return stream.readline(limit + 1).decode("latin-1")
