@@ -38,6 +38,7 @@ WIDTH = 100  # columns: a longer line is cut
 FIRST = 10  # lines of bytes are shown from the beginning
 LAST = 5  # and from the end: what is between them is only counted
 MOST = 1000  # lines of the journey: those after them are left out
+SAID = 50  # lines of the console: those before them are left out
 LIMIT = 10  # seconds to wait for the answer
 
 
@@ -60,6 +61,16 @@ class Journey:
         self.lines = []
         self.calls = [Call(None, False)]  # from the outermost to the innermost
         self.thread = None  # the identifier of the one that is followed
+
+    def whereabouts(self):
+        """Return where the thread is just now, in which function of the modules."""
+        frame = sys._current_frames().get(self.thread)
+        while frame is not None and frame.f_code.co_filename not in MODULES:
+            frame = frame.f_back
+        if frame is None:
+            return "the server"
+        code = frame.f_code
+        return f"{code.co_name}() in {MODULES[code.co_filename]}, line {frame.f_lineno},"
 
     def listen(self, frame, event, value):
         """Get what Python reports: the frame is that of the function, value what it returns."""
@@ -114,10 +125,6 @@ class Journey:
     def indent(self):
         """Return how many columns stand before a call at this depth."""
         return 12 + 2 * (len(self.calls) - 1)
-
-    def innermost(self):
-        """Return the name of the innermost function shown that has not returned yet."""
-        return [call.code.co_name for call in self.calls if call.code and not call.is_hidden][-1]
 
     def tell_repeats(self):
         """Write down how often the innermost function has called another one again."""
@@ -228,21 +235,35 @@ def follow(raw):
     """Print the journey of these bytes."""
     journey = Journey()
     console = io.StringIO()
+    stdout = sys.stdout
+    stderr = sys.stderr
     with contextlib.redirect_stdout(console), contextlib.redirect_stderr(console):
         answer = travel(raw, journey)
-    tell("the bytes that came:", show_bytes(raw))
-    utils.say("\n".join(["", *journey.lines, ""]), "stdout")
-    said = console.getvalue().splitlines()
+        text = describe(raw, journey.lines, console.getvalue().splitlines(), answer)
+        if answer is None:
+            where = journey.whereabouts()
+            with contextlib.suppress(BrokenPipeError):  # whoever read it has gone
+                print(text, file=stdout, flush=True)
+            print(f"no answer yet: {where} has not returned", file=stderr, flush=True)
+            os._exit(1)  # at once, for the handler may go on printing
+    utils.say(text, "stdout")
+
+
+def describe(raw, calls, said, answer):
+    """Return all that is to be printed: what came, the calls, what was said, and what went."""
+    lines = [*below("the bytes that came:", show_bytes(raw)), "", *calls, ""]
     if not all(re.search('" [0-9]{3} -$', line) for line in said):  # not only lines of the log
-        tell("the console:", [*said, ""])
-    if answer is None:
-        sys.exit(f"no answer yet: {journey.innermost()}() has not returned")
-    tell("the bytes that went:", show_bytes(answer))
+        if len(said) > SAID:
+            said = ["... (what came before is left out)", *said[-SAID:]]
+        lines += [*below("the console:", said), ""]
+    if answer is not None:
+        lines += below("the bytes that went:", show_bytes(answer))
+    return "\n".join(lines)
 
 
-def tell(title, lines):
-    """Print lines below a title."""
-    utils.say("\n".join([title, *(cut(f"  {line}".rstrip()) for line in lines)]), "stdout")
+def below(title, lines):
+    """Return the title, and the lines indented below it."""
+    return [title, *(cut(f"  {line}".rstrip()) for line in lines)]
 
 
 if __name__ == "__main__":

@@ -124,10 +124,12 @@ runpy.run_path({JOURNEY!r}, run_name="__main__")"""
             code = self.with_page(f"""
 @route("/own")
 def own(request):
-    open({begun!r}, "w").close()
     query_params(request)
+    for _ in range(100):
+        print("still here")
+    open({begun!r}, "w").close()
     while True:
-        time.sleep(0.01)
+        print("still here")
 """)
             process = subprocess.Popen([sys.executable, "-c", code, "/own"], encoding="utf-8",
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -136,7 +138,11 @@ def own(request):
             process.send_signal(signal.SIGINT)
             printed, complaint = process.communicate(timeout=LIMIT)
         self.assertRegex(printed, r"routes\.py +own\(request=Request\(.*\n")
-        self.assertEqual(complaint, "no answer yet: own() has not returned\n")
+        self.assertRegex(printed, r"\nthe console:\n(  .*\n)+\n\Z")
+        self.assertLess(printed.count("still here"), 55)
+        self.assertRegex(complaint, r"\Ano answer yet: own\(\) in routes\.py, line [789], "
+                                    r"has not returned\n\Z")
+        self.assertEqual(process.returncode, 1)
 
     def test_two_requests_on_one_connection_are_both_answered(self):
         raw = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /home HTTP/1.1\r\nHost: a\r\n\r\n"
