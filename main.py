@@ -63,9 +63,9 @@ class SidhHTTP(BaseHTTPRequestHandler):
         """Read one request and answer it.
 
         handle(), in http.server, calls this in a loop. After each call it looks at
-        close_connection: if that is True, the loop ends. Here it is True from the first line on,
-        and becomes False only when read_request() has read a whole request, and another one may
-        follow. So the loop ends
+        close_connection: if that is True, the loop ends. It is set to True here before anything
+        else, and becomes False only when read_request() has read a whole request, and another
+        one may follow. So the loop ends
 
         - after a request that is refused, and after one that says it is the last;
         - if the client sends no more;
@@ -235,7 +235,8 @@ class SidhHTTP(BaseHTTPRequestHandler):
         self.send_response(status, reason)  # with the headers Server and Date; logs a line
         for name, value in headers.items():
             self.send_header(name, value)
-        # A 204 must not have a length, and that of a 304 would be the page's (RFC 9110 8.6).
+        # A 204 must not have a length. A 304 stands for a page that is not sent, and would have to
+        # have the length of that (RFC 9110 8.6).
         if status not in (204, 304):
             self.send_header("Content-Length", str(length))
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")
@@ -250,11 +251,10 @@ class SidhHTTP(BaseHTTPRequestHandler):
         system may destroy what it has not delivered yet, such as the page that tells why a
         request is refused (RFC 9112 9.6). So this reads on, and drops what comes.
         """
-        # All has been sent by now, unless sending has failed. Then some bytes still wait in wfile,
-        # and super().finish() would try again to send them, and wait again for a client that
-        # takes nothing. It does not if wfile is closed. wfile.close() would send them, too; but
-        # raw is what wfile writes to, and when that is closed, wfile is, with nothing sent. (The
-        # connection itself stays open.)
+        # All has been sent by now, unless sending has failed. Then wfile still holds some bytes,
+        # and super().finish() would try again to send them, and wait again for a client that takes
+        # nothing. So they are thrown away here. (wfile.close() would send them. Closing raw, which
+        # is what wfile writes to, does not. Neither of the two closes the connection.)
         self.wfile.raw.close()
         super().finish()
         deadline = time.monotonic() + self.timeout
@@ -283,7 +283,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     # ---- What http.server reads from the class ----
 
     protocol_version = "HTTP/1.1"  # in each status line
-    request_version = "HTTP/1.1"  # send_response() looks here, and leaves the head out for 0.9
+    request_version = "HTTP/1.1"  # send_response() looks here: for HTTP/0.9, it would send nothing
     server_version = "SidhHTTP/1.0"  # with sys_version, the header Server
     sys_version = "(mini web framework)"  # instead of the version of Python
     timeout = config.TIMEOUT  # seconds without a byte; then reading and writing raise an OSError

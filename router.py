@@ -39,7 +39,7 @@ ROUTES = {}
 
 def route(path: str):
     """Return a decorator that registers a handler; ValueError if the path is wrong or taken."""
-    # (If somebody forgets the parentheses of "@route", path is the function below it, no text.)
+    # (If somebody forgets the parentheses of "@route", path is the function below it, not text.)
     if not isinstance(path, str) or not re.fullmatch("/[^?#]*", path):
         raise ValueError(f'a route starts with "/" and has no "?" or "#" in it, unlike {path!r}')
 

@@ -220,9 +220,9 @@ def download_headers(name: str) -> dict[str, str]:
 # On the same connection, the next request comes right behind it, so a server must know exactly
 # where this one ends. Strangers may try to make that unclear. Often a proxy stands in front of a
 # server: a program that lets requests pass, but none for /admin, say. Now a stranger sends a body
-# that looks like a request, "GET /admin HTTP/1.1...", and two headers: by the first one the body
-# has this length, by the second one there is no body. If the proxy goes by the first, it lets the
-# body pass. If the server goes by the second, it takes the same bytes for the next request, and
+# of 40 bytes that looks like a request, "GET /admin HTTP/1.1...", and two headers,
+# "Content-Length: 40" and "Content-Length: 0". The proxy goes by the first one, and lets the body
+# pass. The server goes by the second one: it takes the same 40 bytes for the next request, and
 # answers it. This is called request smuggling. So a request whose end is in doubt is refused here.
 #
 # The functions read from a stream: anything that is read like a file opened with "rb".
