@@ -369,7 +369,7 @@ def listen():
     port = config.PORT
     try:
         return Server((host, int(port)), SidhHTTP)
-    except (socket.gaierror, UnicodeError, TypeError):  # unknown, like "é..b", or not even text
+    except (socket.gaierror, UnicodeError, TypeError):  # unknown, or no name: "é..b", 127
         sys.exit(f"{host!r} is neither an address nor a name that this computer knows: "
                  "correct MINI_HOST, or HOST in config.py")
     except (ValueError, OverflowError):

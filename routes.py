@@ -3,8 +3,8 @@
 A handler is called with a request when somebody asks for its path with GET or HEAD; it returns
 (status, content type, body). A request has a method, a path, a query, headers, a body and a
 client_address (see router.py). Each connection has a thread of its own, so several handlers may
-run at the same time. What never comes here is answered by main.py: every POST gets the time, and
-every download gets its file ("/files/", below, is only their list).
+run at the same time. All else is answered by main.py alone, such as every POST, with the time, or
+a download, with the file ("/files/", below, is only the list of them).
 
 The first three pages are from the article that README.md names. The last one uses its request,
 and shows all that a page can do. Read next: utils.py.
