@@ -1,15 +1,17 @@
-"""What the tests share: a server on a free port, clients that speak to it, and waiting.
+"""What the tests share: a server with pages and settings of its own, clients, and waiting.
 
-If the server does not even answer "GET /", the first test that needs one says why, and those
-after it fail at once.
+The pages in routes.py, the templates, the sample files and the settings may be edited: only
+test_routes.py and test_readme.py look at those.
 
-Nothing here sleeps and hopes: what takes time is waited for with wait_until(), whose limit is
-so generous that only a real fault reaches it, however busy the computer is.
+Nothing here sleeps and hopes: what takes time is waited for with wait_until(), whose limit is so
+generous that only a real fault reaches it.
 """
 import contextlib
+import functools
 import http.client
 import io
 import os
+import re
 import shutil
 import socket
 import sys
@@ -26,37 +28,24 @@ import router
 
 PROJECT = os.path.dirname(os.path.abspath(main.__file__))
 LIMIT = 30  # seconds: how long a test waits for what must happen
+MEGABYTE = 1 << 20
+
+SHIPPED = dict(router.ROUTES)  # the pages of routes.py
+
+# File names that mean something to HTML, to URLs, to headers or to terminals
+ODD_NAMES = ["<img src=x>.txt", "a'b\"c&d.txt", "100%.txt", "100%25.txt", "日本語.txt",
+             "two\nlines.txt", "a#b?c=d.txt", "plus+and space.txt", "&amp;.txt"]
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 with contextlib.suppress(ImportError, ValueError, OSError):  # macOS allows 256 open files at first
     import resource
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= soft < 4096:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard) if hard >= 0 else 4096, hard))
-
-SHIPPED_PATHS = ["/", "/files/", "/home", "/request"]
-
-# File names that mean something to HTML, to URLs, to headers or to terminals.
-ODD_NAMES = ["<img src=x>.txt", "a'b\"c&d.txt", "100%.txt", "100%25.txt", "日本語.txt",
-             "two\nlines.txt", "a#b?c=d.txt", "plus+and space.txt", "&amp;.txt"]
-
-try:
-    import tracemalloc
-except ImportError:  # PyPy has none
-    tracemalloc = None
-
-measures_memory = unittest.skipUnless(tracemalloc, "this Python does not tell what memory it takes")
-
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def has_ipv6():
-    """Return whether this computer can listen on ::1."""
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-            return True
-    except OSError:
-        return False
 
 
 def wait_until(condition, what):
@@ -70,23 +59,66 @@ def wait_until(condition, what):
     raise AssertionError(f"waited {LIMIT} seconds in vain until {what}")
 
 
+def has_ipv6():
+    """Return whether this computer can listen on ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+            return True
+    except OSError:
+        return False
+
+
 def make_request(path="/", query="", method="GET", body=b""):
     """Return a Request as a handler gets it, without any server."""
     return router.Request(method, path, query, Message(), body, ("127.0.0.1", 0))
 
 
-class Sandbox(unittest.TestCase):
-    """Each test has a console of its own: what was printed on stderr so far.
+def get(path):
+    """Return the bytes of a GET."""
+    return GET.replace(b" / ", b" " + path.encode() + b" ")
 
-    It has the routes that the project came with, whatever was added to routes.py since.
-    What a test changes is taken back.
+
+def receive_all(client):
+    """Return what arrives until the other side closes."""
+    return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def statuses(answer):
+    """Return the status of each response in these bytes."""
+    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
+
+
+class Sandbox(unittest.TestCase):
+    """Each test has its own console, pages, folders and settings. What it changes is undone.
+
+    The pages are /, /next, which remembers its calls, and /echo, which returns the body.
     """
 
     def setUp(self):
         self.console = io.StringIO()
-        shipped = {path: router.ROUTES[path] for path in SHIPPED_PATHS}
+        self.calls = []
+        self.folder = self.make_folder()
         self.change(mock.patch.object(sys, "stderr", self.console))
-        self.change(mock.patch.dict(router.ROUTES, shipped, clear=True))
+        self.change(mock.patch.dict(router.ROUTES, clear=True))
+        self.change(mock.patch.object(main.SidhHTTP, "timeout", LIMIT))
+        self.set_config(FILE_DIR=self.make_folder("hello.txt"), TEMPLATE_DIR=self.folder,
+                        MAX_HEAD=64 * 1024, MAX_BODY=MEGABYTE)
+        self.write("error.html", b"<title>$title</title>\n<p>$text</p>\n")
+        self.add_page("/", (200, "text/html", "<h1>Hello</h1>"))
+        router.route("/next")(self.answer_next)
+        router.route("/echo")(lambda request: (200, "application/octet-stream", request.body))
+
+    def answer_next(self, request):
+        """Return a page, and remember that it was asked for."""
+        self.calls.append(request)
+        return 200, "text/plain", "next"
+
+    def add_page(self, path, response):
+        """Register a handler, named as_promised, that returns this response."""
+        @router.route(path)
+        def as_promised(request):
+            return response
 
     def change(self, patch):
         """Change something until the end of the test."""
@@ -98,7 +130,7 @@ class Sandbox(unittest.TestCase):
         for name, value in settings.items():
             self.change(mock.patch.object(config, name, value))
 
-    def make_folder(self, files=()):
+    def make_folder(self, *files):
         """Return a new folder with these files ("sub/a.txt" too), gone at the end of the test."""
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)  # Windows keeps what is open
@@ -109,14 +141,13 @@ class Sandbox(unittest.TestCase):
                 with open(path, "wb") as file:
                     file.write(b"content of " + os.fsencode(name))
             except (OSError, ValueError) as error:
-                self.skipTest(f"this file system refuses the name {name!r}: {error}")
+                self.skipTest(f"this file system refuses the name {name!a}: {error}")
         return folder
 
-    def make_large_file(self, size):
-        """Make FILE_DIR/large.bin, of zeros that take no room on the disk."""
-        self.set_config(FILE_DIR=self.make_folder())
-        with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
-            file.truncate(size)
+    def write(self, name, content):
+        """Write a template."""
+        with open(os.path.join(config.TEMPLATE_DIR, name), "wb") as file:
+            file.write(content)
 
     def make_link(self, target, path):
         """Make path a symbolic link to target, or skip the test where that is not allowed."""
@@ -125,53 +156,47 @@ class Sandbox(unittest.TestCase):
         except (OSError, NotImplementedError) as error:
             self.skipTest(f"no symbolic links here: {error}")
 
+    def said(self):
+        """Return what the console says, and begin a new one."""
+        text = self.console.getvalue()
+        self.console.truncate(self.console.seek(0))
+        return text
+
 
 @contextlib.contextmanager
 def running_server(host="127.0.0.1"):
-    """Serve in a thread on a free port, until the with block is left."""
+    """Serve in a thread on a free port until the with block is left and all clients are done."""
+    threads = set(threading.enumerate())
     with main.Server((host, 0), main.SidhHTTP) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
-        thread.join()
+    wait_until(lambda: set(threading.enumerate()) <= threads, "the threads of all clients end")
 
 
+@functools.lru_cache(None)
 def find_basic_fault():
-    """Return what is wrong if the server does not even answer "GET /", "" if it does."""
+    """Return what is wrong if the server does not even answer a GET, "" if it does."""
     answer = b"nothing"
-    console = io.StringIO()
-    with mock.patch.object(sys, "stderr", console), running_server() as server:
-        with contextlib.suppress(OSError):
-            with socket.create_connection(server.server_address, timeout=5) as client:
-                client.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    with mock.patch.object(sys, "stderr", io.StringIO()) as console, running_server() as server:
+        with socket.create_connection(server.server_address, timeout=5) as client:
+            with contextlib.suppress(OSError):
+                client.sendall(NEXT)
                 answer = receive_all(client)
-    if answer.startswith(b"HTTP/1.1 200 "):
+    if statuses(answer) == [404]:
         return ""
-    return f"GET / was answered with {answer[:80]!r}, and the console says:\n{console.getvalue()}"
-
-
-FAULTS = []  # what find_basic_fault() returned, once it has been called
-
-
-def require_a_server():
-    """Fail, with the reason at the first time, if the server does not even answer "GET /"."""
-    if not FAULTS:
-        FAULTS.append(find_basic_fault())
-        reason = FAULTS[0]
-    else:
-        reason = FAULTS[0] and "GET / is not answered: see the first error"
-    if reason:
-        raise AssertionError(reason)
+    return f"a GET was answered with {answer[:80]!r}; the console says:\n{console.getvalue()}"
 
 
 class LiveServer(Sandbox):
-    """The tests of a class share a running server; console has what it printed in this test."""
+    """The tests of a class share a running server."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        require_a_server()
+        if find_basic_fault():
+            raise AssertionError(find_basic_fault())
         serving = running_server()
         cls.server = serving.__enter__()
         cls.addClassCleanup(serving.__exit__, None, None, None)
@@ -179,16 +204,20 @@ class LiveServer(Sandbox):
 
     def setUp(self):
         super().setUp()
-        self.threads_before = set(threading.enumerate())
+        self.threads = set(threading.enumerate())
         self.addCleanup(self.assert_no_bug_in_main)
 
     def assert_no_bug_in_main(self):
-        """Wait for what the connections of this test have to say, and look for a bug of main.py.
+        """Wait for the connections of this test, and look for a traceback that main.py caused.
 
-        Its traceback begins with the thread of the connection, that of a handler further inside.
+        It begins with the thread of the connection, that of a handler further inside.
         """
         self.await_threads()
         self.assertNotIn("in process_request_thread", self.console.getvalue())
+
+    def await_threads(self):
+        """Wait until all connections of this test have ended."""
+        wait_until(lambda: set(threading.enumerate()) <= self.threads, "all connections end")
 
     def connect(self):
         """Return a client's socket."""
@@ -216,12 +245,11 @@ class LiveServer(Sandbox):
         """GET the target, sent just as it is written."""
         return self.ask("GET", target)
 
-    def await_threads(self):
-        """Wait until all connections of this test have ended."""
-        wait_until(lambda: set(threading.enumerate()) <= self.threads_before,
-                   "the threads of all connections end")
+    def set_timeout(self, seconds):
+        """Let a client be silent for this long, until the end of the test."""
+        self.change(mock.patch.object(main.SidhHTTP, "timeout", seconds))
 
-
-def receive_all(client):
-    """Return what arrives until the other side closes."""
-    return b"".join(iter(lambda: client.recv(65536), b""))
+    def make_large_file(self, size):
+        """Make FILE_DIR/large.bin, of zeros that take no room on the disk."""
+        with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
+            file.truncate(size)

@@ -4,16 +4,12 @@ No network is needed for that: the bytes come from io.BytesIO. First tables of w
 what is read, then the limits, then thousands of requests made by chance.
 """
 import io
-import ipaddress
 import random
 import unittest
 
 import main
 import utils
-from tests.support import GET, Sandbox
-
-POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
-CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+from tests.support import CHUNKED, GET, POST, Sandbox
 
 
 def connection_with(stream):
@@ -21,7 +17,7 @@ def connection_with(stream):
     connection = object.__new__(main.SidhHTTP)
     connection.rfile = stream
     connection.wfile = io.BytesIO()
-    connection.client_address = ("127.0.0.1", 50000)
+    connection.client_address = ("::1", 50000, 0, 0)  # as with IPv6
     return connection
 
 
@@ -43,13 +39,11 @@ def with_header(line):
 class Reading(Sandbox):
     """Asserts what becomes of bytes."""
 
-    def assert_refused(self, raw, status, reason=None):
-        """Assert that a request is refused with this status and, if it is given, this reason."""
+    def assert_refused(self, raw, status, reason):
+        """Assert that a request is refused with this status and this reason."""
         with self.assertRaises(utils.Refusal) as caught:
             read(raw)
-        self.assertEqual(caught.exception.status, status)
-        if reason is not None:
-            self.assertEqual(caught.exception.reason, reason)
+        self.assertEqual((caught.exception.status, caught.exception.reason), (status, reason))
 
 
 class FirstLine(Reading):
@@ -73,17 +67,22 @@ class FirstLine(Reading):
             (get(b"/?to=http://b/?x"), "GET", "/", "to=http://b/?x"),
             (get(b"//home/../x"), "GET", "//home/../x", ""),
             (get(b"/%00"), "GET", "/\0", ""),
-            (get(b"http://a/home"), "GET", "/home", ""),
-            (get(b"HTTP://A.b:80/home?x=/?", headers=b"Host: a.B:80\r\n"), "GET", "/home", "x=/?"),
+            (get(b"/?name=100%"), "GET", "/", "name=100%"),  # as typed into the address bar
+            (get(b"/?q=caf%E9"), "GET", "/", "q=caf%E9"),
+            (get(b"/100%"), "GET", "/100%", ""),
+            (get(b"/%zz%4"), "GET", "/%zz%4", ""),
+            (get(b"/caf%E9"), "GET", "/caf\ufffd", ""),
+            (get(b"http://other/home"), "GET", "/home", ""),  # which host it is does not count
+            (get(b"HTTP://A.b:80/home?x=/?"), "GET", "/home", "x=/?"),
             (get(b"http://a"), "GET", "/", ""),
             (get(b"http://a?x"), "GET", "/", "x"),
             (get(b"http://a/", b"HTTP/1.0", b""), "GET", "/", ""),
-            (get(b"http://[::F]:80/home", headers=b"Host: [::f]:80\r\n"), "GET", "/home", ""),
+            (get(b"http://[::F]:80/home"), "GET", "/home", ""),
         ]:
             with self.subTest(raw=raw):
                 request = read(raw)
-                self.assertEqual((request.method, request.path, request.query),
-                                 (method, path, query))
+                self.assertEqual(request[:3], (method, path, query))
+                self.assertEqual(request.client_address, ("::1", 50000))
 
     def test_the_version_is_1_and_1_0_is_closed_and_needs_no_host(self):
         for version, headers, closes in [(b"HTTP/1.1", b"Host: a\r\n", False),
@@ -129,23 +128,12 @@ class FirstLine(Reading):
                 self.assert_refused(raw, status, reason)
 
     def test_a_target_in_doubt_is_refused(self):
-        for target, reason in [
-            (b"*", "Bad Target"), (b"home", "Bad Target"), (b"a:80", "Bad Target"),
-            (b"?x", "Bad Target"), (b"/#top", "Bad Target"), (b"/?x#top", "Bad Target"),
-            (b"/%", "Bad Target"), (b"/%4", "Bad Target"), (b"/%zz", "Bad Target"),
-            (b"/%4g", "Bad Target"), (b"/?x=%", "Bad Target"), (b"ftp://a/home", "Bad Target"),
-            (b"http:/a", "Bad Target"), (b"x-http://a/", "Bad Target"),
-            (b"https://a/", "Bad Target"), (b"HTTPS://a", "Bad Target"),
-            (b"/%ff", "Target Is Not UTF-8"), (b"/%c0%af", "Target Is Not UTF-8"),
-            (b"/%ed%a0%80", "Target Is Not UTF-8"), (b"/?x=%80", "Target Is Not UTF-8"),
-            (b"http:///home", "Bad Host"), (b"http://[x/home", "Bad Host"),
-            (b"http://u@a/home", "Bad Host"), (b"http://a:b/home", "Bad Host"),
-            (b"http://a#x", "Bad Host"), (b"http://?x", "Bad Host"),
-            # the Host header says "a"
-            (b"http://b/", "Bad Host"), (b"http://a:80/", "Bad Host"), (b"http://aa/", "Bad Host"),
-        ]:
+        for target in [b"*", b"home", b"a:80", b"?x", b"/#top", b"/?x#top", b"ftp://a/home",
+                       b"http:/a", b"x-http://a/", b"https://a/", b"http:///home", b"http://[x/home",
+                       b"http://u@a/home", b"http://a:b/home", b"http://a#x", b"http://?x",
+                       b"http://[::1", b"http://a[::1]/"]:
             with self.subTest(target=target):
-                self.assert_refused(get(target), 400, reason)
+                self.assert_refused(get(target), 400, "Bad Target")
         self.assert_refused(get(b"a:80", method=b"OPTIONS"), 400, "Bad Target")
 
 
@@ -208,24 +196,17 @@ class Headers(Reading):
 
 
 class Hosts(Reading):
-    IPV6 = ["::", "::1", "1::", "::1.2.3.4", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8",
-            "1::8", "1:2:3:4:5:6:1.2.3.4", "fe80::255.255.255.255", "1:2:3::4:5:6:7", "2001:DB8::aF"]
-    NOT_IPV6 = [":::1", "1::2::3", ":1:2", "1:2:", "1:2:3", "::12345", "::.", "::1.2", "::1.",
-                "::1.2.3.4.5", "::1.2.3.256", "1:2:3:4:5:6:7:8:9", "1.2.3.4", "", "x", "fe80::1%0",
-                "1:2:3:4:5:6::1.2.3.4", "::1.2.3.4:5"]
-
     def test_a_name_or_an_address_with_or_without_a_port_is_a_host(self):
         for host in ["a", "example.com", "my_host-1.example", "127.0.0.1:9999", "a:", "a:00080",
-                     "%41~!$&'()*+;=", *(f"[{address}]" for address in self.IPV6), "[::1]:80",
-                     "[::1]:"]:
+                     "%41~!$&'()*+;=", "[::1]", "[2001:DB8::aF]:80", "[::ffff:1.2.3.4]:"]:
             with self.subTest(host=host):
                 self.assertEqual(read(get(headers=f"Host: {host}\r\n".encode())).headers["Host"],
                                  host)
 
     def test_anything_else_is_refused(self):
         for host in ["", "a, b", "a b", "u@a", "a/b", "a:b", "a:80:80", "a:-1", "[::1", "::1", "a#b",
-                     "a?b", "a\\b", "%zz", "%4", '"a"', "[::1]x", "[::1]:x", "a[::1]", ":80", "é",
-                     *(f"[{address}]" for address in self.NOT_IPV6)]:
+                     "a?b", "a\\b", '"a"', "[]", "[x]", "[::1%0]", "[::1]x", "[::1]:x", "a[::1]",
+                     ":80", "\xe9"]:
             with self.subTest(host=host):
                 self.assert_refused(get(headers=f"Host: {host}\r\n".encode("latin-1")), 400,
                                     "Bad Host")
@@ -237,22 +218,6 @@ class Hosts(Reading):
                     get(version=b"HTTP/1.0", headers=b"Host: a\r\nHost: a\r\n")]:
             with self.subTest(raw=raw):
                 self.assert_refused(raw, 400, "Bad Host")
-
-    def test_of_addresses_made_by_chance_it_takes_those_that_ipaddress_takes(self):
-        chance = random.Random(6)
-        for _ in range(3000):
-            text = "".join(chance.choices([":", "::", "1", "0", "f", "ABCD", ".", "1.2.3.4", "g"],
-                                          k=chance.randint(1, 16)))
-            try:
-                expected = bool(ipaddress.IPv6Address(text))
-            except ValueError:
-                expected = False
-            with self.subTest(text=text):
-                try:
-                    utils.check_host(f"[{text}]")
-                    self.assertTrue(expected)
-                except utils.Refusal:
-                    self.assertFalse(expected)
 
 
 class Bodies(Reading):
@@ -283,44 +248,27 @@ class Bodies(Reading):
 
     def test_a_length_in_doubt_is_refused(self):
         for length in [b"", b"+3", b"-3", b"3 ,3", b"3, 3", b"3 3", b"0x3", b"3_0", b"3.0", b"abc",
-                       b"\xb3", b"3\r\nContent-Length: 3", b"3\r\nContent-Length: 4",
-                       b"3\x85", b"3\xa0", b"\x853", b"\xa03"]:
-            with self.subTest(length=length):
+                       b"\xb3", b"3\r\nContent-Length: 3", b"3\r\nContent-Length: 4", b"3\x85",
+                       b"3\xa0", b"\x853", b"\xa03", b"0000000000000000003", b"9" * 5000]:
+            with self.subTest(length=length[:60]):
                 self.assert_refused(with_header(b"Content-Length: " + length) + b"abc", 400,
                                     "Bad Content-Length")
 
-    def test_a_transfer_coding_in_doubt_is_400_and_another_than_chunked_501(self):
-        for coding, status, reason in [
-            (b"", 400, "Body Length In Doubt"),
-            (b"chunked, chunked", 400, "Body Length In Doubt"),
-            (b"chunked\r\nTransfer-Encoding: chunked", 400, "Body Length In Doubt"),
-            (b", chunked", 400, "Body Length In Doubt"),
-            (b"chunked,", 400, "Body Length In Doubt"),
-            (b"gzip", 400, "Body Length In Doubt"),
-            (b"identity", 400, "Body Length In Doubt"),
-            (b"xchunked", 400, "Body Length In Doubt"),
-            (b"chunked;a=b", 400, "Body Length In Doubt"),
-            (b"chunked\xa0", 400, "Body Length In Doubt"),
-            (b"chunked\x85", 400, "Body Length In Doubt"),
-            (b"\xa0chunked", 400, "Body Length In Doubt"),
-            (b"\x85chunked", 400, "Body Length In Doubt"),
-            (b"gzip,\xa0chunked", 400, "Body Length In Doubt"),
-            (b"gzip,\x85chunked", 400, "Body Length In Doubt"),
-            (b"gzip,chunked\xa0", 400, "Body Length In Doubt"),
-            (b"chunked, gzip", 400, "Body Length In Doubt"),
-            (b"chunked\r\nTransfer-Encoding: identity", 400, "Body Length In Doubt"),
-            (b"chunked, gzip, chunked", 400, "Body Length In Doubt"),
-            (b"chunked\r\nContent-Length: 5", 400, "Body Length In Doubt"),
-            (b"gzip, chunked\r\nContent-Length: 5", 400, "Body Length In Doubt"),
-            (b"gzip, chunked", 501, "Unknown Transfer-Encoding"),
-            (b"gzip\r\nTransfer-Encoding: chunked", 501, "Unknown Transfer-Encoding"),
-            (b"\x0bchunked", 400, "Bad Header"),
-        ]:
+    def test_any_transfer_coding_but_chunked_alone_is_refused(self):
+        for coding in [b"", b"chunked, chunked", b"chunked\r\nTransfer-Encoding: chunked",
+                       b", chunked", b"chunked,", b"gzip", b"identity", b"xchunked", b"chunked;a=b",
+                       b"chunked\xa0", b"chunked\x85", b"\xa0chunked", b"\x85chunked",
+                       b"gzip,\xa0chunked", b"chunked, gzip", b"gzip, chunked",
+                       b"gzip\r\nTransfer-Encoding: chunked",
+                       b"chunked\r\nTransfer-Encoding: identity"]:
             with self.subTest(coding=coding):
                 self.assert_refused(POST + b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n",
-                                    status, reason)
-        self.assert_refused(get(version=b"HTTP/1.0", headers=b"Transfer-Encoding: chunked\r\n"),
-                            400, "Body Length In Doubt")
+                                    400, "Unknown Transfer-Encoding")
+        for raw in [get(version=b"HTTP/1.0", headers=b"Transfer-Encoding: chunked\r\n"),
+                    with_header(b"Transfer-Encoding: chunked\r\nContent-Length: 5"),
+                    with_header(b"Content-Length: 0\r\nTransfer-Encoding: gzip, chunked")]:
+            with self.subTest(raw=raw):
+                self.assert_refused(raw + b"0\r\n\r\n", 400, "Body Length In Doubt")
 
     def test_a_chunk_in_doubt_is_refused(self):
         for chunks in [
@@ -396,12 +344,11 @@ class Limits(Reading):
                     else:
                         self.assert_refused(raw, status, "Body Too Large")
 
-    def test_a_length_of_any_number_of_digits_is_refused_at_once(self):
-        for raw in [with_header(b"Content-Length: 1048577"),
-                    with_header(b"Content-Length: 0000000000000000003") + b"abc",  # 19 digits
-                    with_header(b"Content-Length: " + b"9" * 5000),
-                    CHUNKED + b"100001\r\n", CHUNKED + b"FFFFFFFFFFFFFFFF\r\n"]:
-            with self.subTest(raw=raw[:80]):
+    def test_a_body_too_large_is_refused_before_it_is_read(self):
+        for raw in [with_header(b"Content-Length: 1048577"), CHUNKED + b"100001\r\n",
+                    with_header(b"Content-Length: " + b"9" * 18),
+                    CHUNKED + b"FFFFFFFFFFFFFFFF\r\n"]:
+            with self.subTest(raw=raw):
                 self.assert_refused(raw, 413, "Body Too Large")
 
     def test_the_line_of_a_chunk_has_a_limit(self):
@@ -503,8 +450,7 @@ class ByChance(Reading):
         if request is not None:
             self.assertRegex(request.method, rf"\A{utils.TOKEN}\Z", raw)
             self.assertTrue(request.path.startswith("/") or request.path == "*", raw)
-            self.assertRegex(request.query, r"\A[!-~]*\Z", raw)
-            self.assertNotIn("#", request.query, raw)
+            self.assertRegex(request.query, r'\A[!"$-~]*\Z', raw)
             for name, value in request.headers.items():
                 self.assertRegex(name, rf"\A{utils.TOKEN}\Z", raw)
                 self.assertNotRegex(value, "[\x00-\x08\x0a-\x1f\x7f]", raw)
@@ -531,8 +477,6 @@ class ByChance(Reading):
 
 
 class Functions(unittest.TestCase):
-    """What the functions promise apart from read_request()."""
-
     def test_list_members_gives_the_members_of_all_lines_in_lower_case(self):
         headers = utils.read_headers(io.BytesIO(b"A: X, y\r\na:\tz\r\nB: q,,\r\n\r\n"), 100)
         self.assertEqual(utils.list_members(headers, "A"), ["x", "y", "z"])
@@ -540,12 +484,4 @@ class Functions(unittest.TestCase):
         self.assertEqual(utils.list_members(headers, "C"), [])
 
     def test_a_refusal_shows_its_status_and_reason(self):
-        refusal = utils.Refusal(400, "Bad Header")
-        self.assertEqual((refusal.status, refusal.reason), (400, "Bad Header"))
-        self.assertEqual(str(refusal), "(400, 'Bad Header')")
-
-    def test_require_refuses_what_does_not_hold(self):
-        self.assertIsNone(utils.require("x", 400, "Bad"))
-        for condition in (None, False, "", 0):
-            with self.subTest(condition=condition), self.assertRaises(utils.Refusal):
-                utils.require(condition, 400, "Bad")
+        self.assertEqual(str(utils.Refusal(400, "Bad Header")), "(400, 'Bad Header')")

@@ -2,10 +2,9 @@
 import functools
 import unittest
 from http import HTTPStatus
-from unittest import mock
 
 import router
-from tests.support import make_request
+from tests.support import Sandbox, make_request
 
 # (what a handler returned, the status, content type and body that are sent)
 RESPONSES = [
@@ -35,12 +34,9 @@ WRONG_RESPONSES = [
     ((None, "text/html", "x"), "status is None, not a number from 200 to 599"),
     (("200", "text/html", "x"), "status is '200', not a number from 200 to 599"),
     ((200.0, "text/html", "x"), "status is 200.0, not"),
-    ((True, "text/html", "x"), "status is True, not"),
     ((199, "text/html", "x"), "status is 199, not"),
     ((600, "text/html", "x"), "status is 600, not"),
     ((200, None, "x"), "content type is None, not text of the form 'text/html'"),
-    ((200, b"text/html", "x"), "content type is b'text/html', not"),
-    ((200, "", "x"), "content type is '', not"),
     ((200, "html", "x"), "content type is 'html', not"),
     ((200, "<h1>Hello</h1>", "text/html"), "content type is '<h1>Hello</h1>', not"),
     ((200, "text/html\r\nX-Evil: 1", "x"), "content type is 'text/html\\r\\nX-Evil: 1', not"),
@@ -48,79 +44,60 @@ WRONG_RESPONSES = [
     ((200, "text/html; x=\x1b", "x"), "content type is 'text/html; x=\\x1b', not"),
     ((200, "text/é", "x"), "content type is 'text/é', not"),
     ((200, "text/html", None), "body is None, not text (str) or bytes"),
-    ((200, "text/html", 5), "body is 5, not"),
-    ((200, "text/html", ["x"]), "body is ['x'], not"),
-    ((200, "text/html; charset=iso-8859-1", "é"), "content type is 'text/html; charset=iso-8859-1', "
-     "but text is sent as UTF-8: for another charset, return bytes"),
+    ((200, "text/html; charset=iso-8859-1", "é"), "content type is 'text/html; "
+     "charset=iso-8859-1', but text is sent as UTF-8: for another charset, return bytes"),
     ((200, 'text/html;x=y ; CHARSET="utf-16"', "é"),
      "content type is 'text/html;x=y ; CHARSET=\"utf-16\"', but text is sent as UTF-8"),
+    ("<p>" * 1000000, "response is '" + "<p>" * 33 + ", not a tuple"),
+    ((200, "x" * 1000, ""), "content type is '" + "x" * 99 + ", not"),
 ]
 
 
-class Routes(unittest.TestCase):
-    def setUp(self):
-        patch = mock.patch.dict(router.ROUTES, clear=True)
-        patch.start()
-        self.addCleanup(patch.stop)
-
+class Routes(Sandbox):
     def test_a_handler_is_registered_and_given_back_unchanged(self):
         def about(request):
             return 200, "text/plain", "about"
 
-        for path in ("/", "/about", "/a b/ü%/", "/two\nlines"):
+        for path in ("/about", "/a b/ü%/", "/100%", "/two\nlines"):
             with self.subTest(path):
                 self.assertIs(router.route(path)(about), about)
                 self.assertIs(router.ROUTES[path], about)
 
     def test_a_second_handler_for_a_path_is_refused_and_both_are_named(self):
-        def first(request):
-            return 200, "text/plain", "first"
-
         def second(request):
             return 200, "text/plain", "second"
 
-        router.route("/about")(first)
-        with self.assertRaises(ValueError) as caught:
-            router.route("/about")(second)
-        self.assertEqual(str(caught.exception), "second: '/about' has the handler first already")
-        self.assertIs(router.ROUTES["/about"], first)
+        for first, name in [(second, "second"), (functools.partial(print), "functools.partial")]:
+            path = f"/about/{name}"
+            router.route(path)(first)
+            with self.assertRaises(ValueError) as caught:
+                router.route(path)(second)
+            self.assertRegex(str(caught.exception),
+                             rf"\Asecond: '{path}' has the handler {name}.* already\Z")
+            self.assertIs(router.ROUTES[path], first)
 
-    def test_a_handler_without_a_name_is_shown_as_python_shows_it(self):
-        nameless = functools.partial(print)
-        router.route("/about")(nameless)
-        with self.assertRaises(ValueError) as caught:
-            router.route("/about")(nameless)
-        self.assertIn(repr(nameless), str(caught.exception))
-
-    def test_a_path_that_no_request_can_have_is_refused_with_the_reason(self):
-        for path in ("about", "", " /about", "http://host/about", "/about?x=1", "/about#top",
-                     "/a\n?", None, b"/about"):
+    def test_a_path_that_no_request_can_have_is_refused_with_the_right_form(self):
+        for path in ("about", "", " /about", "/about?x=1", "/about#top", "/a\n?", None, b"/about"):
             with self.subTest(path=path):
                 with self.assertRaises(ValueError) as caught:
                     router.route(path)
-                for word in (repr(path), 'starts with "/"', 'no "?" or "#"'):
-                    self.assertIn(word, str(caught.exception))
+                for words in ('@route("/path")', 'without "?" and "#"', repr(path)):
+                    self.assertIn(words, str(caught.exception))
 
-    def test_route_without_parentheses_is_refused_by_name(self):
-        with self.assertRaisesRegex(ValueError, 'starts with "/".*forgetful'):
+    def test_without_parentheses_the_right_form_is_shown(self):
+        with self.assertRaisesRegex(ValueError, r'@route\("/path"\).*forgetful'):
             @router.route
             def forgetful(request):
                 return 200, "text/plain", "x"
 
 
 class Requests(unittest.TestCase):
-    def test_a_request_has_the_six_attributes_that_the_readme_names(self):
-        self.assertEqual(router.Request._fields,
+    def test_a_request_is_plain_data_that_cannot_be_changed(self):
+        request = make_request("/a", "x=1", "GET", b"abc")
+        self.assertEqual(request._fields,
                          ("method", "path", "query", "headers", "body", "client_address"))
-
-    def test_nothing_of_a_request_can_be_replaced_or_called(self):
-        request = make_request()
-        for name in ("path", "body", "anything"):
-            with self.subTest(name), self.assertRaises(AttributeError):
-                setattr(request, name, "x")
-        for name in ("send_error", "send_header", "rfile", "wfile", "connection"):
-            with self.subTest(name), self.assertRaises(AttributeError):
-                getattr(request, name)
+        with self.assertRaises(AttributeError):
+            request.path = "/b"
 
 
 class Responses(unittest.TestCase):
@@ -133,14 +110,7 @@ class Responses(unittest.TestCase):
 
     def test_of_anything_else_it_is_said_what_is_wrong(self):
         for response, message in WRONG_RESPONSES:
-            with self.subTest(response=response):
+            with self.subTest(message):
                 with self.assertRaises(router.WrongResponse) as caught:
                     router.check_response(response)
                 self.assertTrue(str(caught.exception).startswith(message), caught.exception)
-
-    def test_what_was_returned_is_cut_to_a_sane_length(self):
-        with self.assertRaises(router.WrongResponse) as caught:
-            router.check_response("<p>" * 1000000)
-        self.assertRegex(str(caught.exception), r"\Aresponse is '(<p>){33}, not ")
-
-

@@ -1,46 +1,71 @@
-"""routes.py: the pages of the site, as a browser gets them."""
-import errno
+"""The pages that come with the project: routes.py, templates/ and files/.
+
+Change them as you like. Each test here is about one page or file, and says which one was changed.
+"""
 import os
 import re
 import time
 import unittest
+from html import unescape
 from html.parser import HTMLParser
 from unittest import mock
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urljoin
+from xml.etree import ElementTree
 
 import config
-import routes
-from tests.support import ODD_NAMES, LiveServer, make_request
+import router
+from tests.support import ODD_NAMES, PROJECT, SHIPPED, LiveServer, Sandbox, make_request
+
+TEMPLATES = os.path.join(PROJECT, "templates")
 
 
-class Table(HTMLParser):
-    """Each row of the tables of a page, as (th, td), and all that is in other places."""
+class ShippedPages(LiveServer):
+    def setUp(self):
+        super().setUp()
+        self.set_config(TEMPLATE_DIR=TEMPLATES)
+        self.change(mock.patch.dict(router.ROUTES, SHIPPED, clear=True))
 
-    def __init__(self, page):
-        super().__init__()
-        self.cells, self.elsewhere = [], ""
-        self.tag = None
-        self.feed(page)
-        self.close()
-        self.rows = list(zip(self.cells[::2], self.cells[1::2]))
+    def test_the_pages_answer_as_those_of_the_article(self):
+        with open(os.path.join(TEMPLATES, "home.html"), encoding="utf-8") as file:
+            home = file.read()
+        self.set_config(FILE_DIR=self.make_folder("b.txt", "a.txt", "folder/c.txt"))
+        listing = ('<h1>Files in server</h1><ul><li><a href="/files/a.txt">a.txt</a></li>'
+                   '<li><a href="/files/b.txt">b.txt</a></li></ul>')
+        for path, page in [("/", "<h1>Hello World</h1>"), ("/files/", listing), ("/home", home)]:
+            with self.subTest(f"the page {path} was changed"):
+                response = self.get(path)
+                self.assertEqual((response.status, response.content.decode()), (200, page))
+                self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
 
-    def handle_starttag(self, tag, attrs):
-        self.tag = tag
-        if tag in ("th", "td"):
-            self.cells.append("")
+    def test_the_page_request_shows_the_request_and_greets_the_visitor(self):
+        page = self.ask("GET", "/request?name=Ada&x=100%", headers={"X-Mood": "good"}).content.decode()
+        for text in ("Hello, Ada!", "<tr><th>name</th><td>Ada</td></tr>", "<td>GET</td>",
+                     "<tr><th>x</th><td>100%</td></tr>", "<tr><th>X-Mood</th><td>good</td></tr>",
+                     "<td>/request</td>", '<form action="/request">'):
+            self.assertIn(text, page, "the page /request was changed")
+        self.assertIn("Hello, stranger!", self.get("/request?name=").content.decode())
 
-    def handle_endtag(self, tag):
-        self.tag = None
+    def test_the_error_page_shows_title_and_text(self):
+        page = self.get("/no/such/page").content.decode()
+        for text in ("404 Page Not Found", "There is no page at this address."):
+            self.assertIn(text, page, "templates/error.html was changed")
 
-    def handle_data(self, data):
-        if self.tag in ("th", "td"):
-            self.cells[-1] += data
-        elif self.tag != "style":
-            self.elsewhere += data
+    def test_the_picture_names_what_exists(self):
+        with open(os.path.join(PROJECT, "files", "request-journey.svg"), encoding="utf-8") as file:
+            picture = file.read()
+        words = re.findall(r"\w+\.py|\w+", " ".join(ElementTree.fromstring(picture).itertext()))
+        names = {word for word in words if re.fullmatch(r"[a-z]+_\w+|[A-Z]+[a-z]+[A-Z]\w+", word)}
+        code = ""
+        for name in ("main.py", "router.py", "routes.py", "utils.py"):
+            with open(os.path.join(PROJECT, name), encoding="utf-8") as file:
+                code += file.read()
+        self.assertGreater(len(names), 5)
+        missing = {name for name in names if not re.search(rf"(def|class) {name}\b", code)}
+        self.assertEqual(missing, set(), "the picture files/request-journey.svg names these")
 
 
 class Links(HTMLParser):
-    """The page's links as (text, href), and the name of every element in it."""
+    """The links of a page as (text, href), and the name of every element in it."""
 
     def __init__(self, page):
         super().__init__()
@@ -65,157 +90,74 @@ def browser_target(href):
     return quote(urljoin("/files/", url), safe="/?%&'()*+,:;=@!$[]|~")
 
 
-class Pages(LiveServer):
+@unittest.skipUnless("/files/" in SHIPPED, "the page /files/ was removed")
+class Listing(LiveServer):
+    def setUp(self):
+        super().setUp()
+        router.ROUTES["/files/"] = SHIPPED["/files/"]
+
     def listing(self):
         """Return the parsed page /files/."""
         return Links(self.get("/files/").content.decode())
-
-    def test_the_root_says_hello_world(self):
-        response = self.get("/")
-        self.assertEqual(response.status, 200)
-        self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
-        self.assertEqual(response.content, b"<h1>Hello World</h1>")
-
-    def test_home_is_its_template_to_the_byte(self):
-        response = self.get("/home")
-        with open(os.path.join(config.TEMPLATE_DIR, "home.html"), "rb") as file:
-            self.assertEqual(response.content, file.read())
-        self.assertEqual(response.status, 200)
-        self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
-
-    def test_the_listing_is_a_heading_and_a_list_with_a_link_for_each_file(self):
-        self.set_config(FILE_DIR=self.make_folder(["b.txt", "a.txt"]))
-        response = self.get("/files/")
-        self.assertEqual(response.status, 200)
-        self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
-        self.assertEqual(response.content.decode(),
-                         '<h1>Files in server</h1><ul><li><a href="/files/a.txt">a.txt</a></li>'
-                         '<li><a href="/files/b.txt">b.txt</a></li></ul>')
-
-    def test_the_listing_is_sorted(self):
-        names = [f"{letter}.txt" for letter in "mzcxqhokebwa"]
-        self.set_config(FILE_DIR=self.make_folder(names))
-        self.assertEqual([text for text, href in self.listing().links], sorted(names))
-
-    def test_a_listing_of_many_files_takes_little_time(self):
-        self.set_config(FILE_DIR=self.make_folder([f"{number}.txt" for number in range(500)]))
-        start = time.thread_time()  # the processor's time for this: other programs do not count
-        status, content_type, body = routes.list_files(make_request("/files/"))
-        self.assertLess(time.thread_time() - start, 0.2)
-        self.assertEqual(body.count("<li>"), 500)
-
-    def test_the_samples_are_listed(self):
-        names = [text for text, href in self.listing().links]
-        self.assertLessEqual({"hello.txt", "planets.csv", "request-journey.svg"}, set(names))
 
     def test_an_odd_name_is_listed_as_text_and_its_link_downloads_that_file(self):
         for name in ODD_NAMES:
             with self.subTest(name=name):
                 # Decoys: what a link that is not quoted or is decoded twice would lead to.
                 decoys = ["a", "100%.txt", "plus and space.txt", "&.txt"]
-                self.set_config(FILE_DIR=self.make_folder([name, *decoys]))
+                self.set_config(FILE_DIR=self.make_folder(name, *decoys))
                 page = self.listing()
-                self.assertLessEqual(set(page.elements), {"h1", "ul", "li", "a"})
+                self.assertFalse({"img", "b"} & set(page.elements))
                 self.assertIn(name, dict(page.links))
                 response = self.get(browser_target(dict(page.links)[name]))
                 self.assertEqual(response.status, 200)
                 self.assertEqual(response.content, b"content of " + os.fsencode(name))
 
-    def test_a_name_that_is_not_utf8_does_not_break_the_listing(self):
-        self.set_config(FILE_DIR=self.make_folder([b"bad\xff.txt", "good.txt"]))
+    def test_what_cannot_be_downloaded_is_not_listed(self):
+        base = self.make_folder("files/a.txt", "files/.hidden", "files/folder/in.txt", "secret.txt")
+        self.set_config(FILE_DIR=os.path.join(base, "files"))
+        if hasattr(os, "mkfifo"):
+            os.mkfifo(os.path.join(base, "files", "pipe.txt"))
+        self.make_link(os.path.join(base, "secret.txt"), os.path.join(base, "files", "link.txt"))
+        self.assertEqual([text for text, _ in self.listing().links], ["a.txt"])
+
+    def test_a_name_that_is_not_utf8_does_not_break_it(self):
+        self.set_config(FILE_DIR=self.make_folder(b"bad\xff.txt", "good.txt"))
         self.assertEqual(self.listing().links, [("good.txt", "/files/good.txt")])
 
-    def test_hidden_files_and_folders_are_neither_listed_nor_served(self):
-        self.set_config(FILE_DIR=self.make_folder([".hidden", "folder/in.txt"]))
-        self.assertEqual(self.listing().links, [])
-        for target in ("/files/.hidden", "/files/folder", "/files/folder/", "/files/folder/in.txt"):
-            with self.subTest(target=target):
-                self.assertEqual(self.get(target).status, 404)
+    def test_it_is_sorted_and_fast(self):
+        names = sorted(f"{number}.txt" for number in range(500))
+        self.set_config(FILE_DIR=self.make_folder(*reversed(names)))
+        start = time.thread_time()  # the processor's time for this: other programs do not count
+        page = SHIPPED["/files/"](make_request("/files/"))[2]
+        self.assertLess(time.thread_time() - start, 0.2)
+        self.assertEqual([text for text, _ in Links(page).links], names)
 
-    @unittest.skipUnless(hasattr(os, "mkfifo"), "this system has no named pipes")
-    def test_a_pipe_is_neither_listed_nor_served(self):
-        folder = self.make_folder()
-        os.mkfifo(os.path.join(folder, "pipe.txt"))
-        self.set_config(FILE_DIR=folder)
-        self.assertEqual(self.listing().links, [])
-        self.assertEqual(self.get("/files/pipe.txt").status, 404)
-
-    def test_a_link_that_leads_outside_is_neither_listed_nor_served(self):
-        base = self.make_folder(["files/a.txt", "files-private/secret.txt"])
-        self.set_config(FILE_DIR=os.path.join(base, "files"))
-        for target in ("secret.txt", ""):
-            with self.subTest(target=target):
-                link = os.path.join(base, "files", "link")
-                self.make_link(os.path.join(base, "files-private", target), link)
-                self.assertEqual(self.listing().links, [("a.txt", "/files/a.txt")])
-                self.assertEqual(self.get("/files/link").status, 404)
-                self.assertEqual(self.get("/files/link/secret.txt").status, 404)
-                os.remove(link)
-
-    def test_a_link_that_stays_inside_is_listed_and_served(self):
-        folder = self.make_folder(["a.txt"])
-        self.set_config(FILE_DIR=folder)
-        self.make_link(os.path.join(folder, "a.txt"), os.path.join(folder, "link.txt"))
-        self.assertIn(("link.txt", "/files/link.txt"), self.listing().links)
-        self.assertEqual(self.get("/files/link.txt").content, b"content of a.txt")
-
-    def test_the_listing_of_a_missing_folder_is_a_plain_500(self):
+    def test_without_its_folder_it_is_a_plain_500(self):
         for path in (os.path.join(self.make_folder(), "missing"), __file__):
             with self.subTest(path=path):
                 self.set_config(FILE_DIR=path)
                 response = self.get("/files/")
-                self.assertEqual(response.status, 500)
+                self.assertEqual((response.status, response.content), (500, b"Directory not found"))
                 self.assertEqual(response.headers["Content-Type"], "text/plain; charset=utf-8")
-                self.assertEqual(response.content, b"Directory not found")
-
-    def test_other_trouble_with_the_folder_is_a_bug_that_the_console_names(self):
-        with mock.patch("os.listdir", side_effect=OSError(errno.EMFILE, "Too many open files")):
-            response = self.get("/files/")
-        self.assertEqual(response.status, 500)
-        self.assertNotIn(b"Directory not found", response.content)
-        self.assertIn("Too many open files", self.console.getvalue())
-
-    def test_the_article_s_routes_come_first(self):
-        with open(routes.__file__, encoding="utf-8") as file:
-            paths = re.findall(r'^@route\("(.*)"\)$', file.read(), re.MULTILINE)
-        self.assertEqual(paths[:4], ["/", "/files/", "/home", "/request"])
-
-    def test_a_handler_can_be_called_without_a_server(self):
-        self.assertEqual(routes.homepage(make_request()),
-                         (200, "text/html", "<h1>Hello World</h1>"))
 
 
-class ShownRequest(LiveServer):
-    def test_it_shows_method_path_parameters_and_headers_in_their_order(self):
-        response = self.ask("GET", "/request?x=1&y=&x=2&na%20me=a+b%26", headers={"X-Mood": "good"})
-        self.assertEqual(response.status, 200)
-        self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
-        rows = Table(response.content.decode()).rows
-        self.assertEqual(rows[:5], [("method", "GET"), ("path", "/request"),
-                                    ("x", "1"), ("y", ""), ("na me", "a b&")])
-        self.assertEqual([name for name, value in rows[5:]],
-                         ["Host", "Accept-Encoding", "X-Mood", "Connection"])
-        self.assertIn(("X-Mood", "good"), rows)
-
-    def test_it_greets_whom_the_query_names(self):
-        for query, name in [("?name=Ada", "Ada"), ("?name=A+%26+B", "A & B"), ("", "stranger"),
-                            ("?name=", "stranger"), ("?x=1", "stranger")]:
-            with self.subTest(query=query):
-                page = Table(self.get("/request" + query).content.decode())
-                self.assertIn(f"Hello, {name}!", page.elsewhere)
+@unittest.skipUnless("/request" in SHIPPED, "the page /request was removed")
+class ShownRequest(Sandbox):
+    def show(self, query):
+        """Return the values in the page's table."""
+        self.write("request.html", b"$name|$method|$path|$params|$headers")
+        return SHIPPED["/request"](make_request("/request", query))[2]
 
     def test_whatever_a_visitor_sends_stays_text(self):
         evil = "<script>alert(1)</script>\"'&$name"
-        page = self.ask("GET", "/request?" + urlencode({"name": evil, evil: evil}),
-                        headers={"X-Mood": evil}).content.decode()
+        page = self.show(f"{quote(evil)}={quote(evil)}&name={quote(evil)}")
         self.assertNotIn("<script", page)
-        rows = Table(page).rows
-        for row in (("name", evil), (evil, evil), ("X-Mood", evil)):
-            self.assertIn(row, rows)
-        self.assertIn(f"Hello, {evil}!", Table(page).elsewhere)
+        self.assertEqual(unescape(page).count(evil), 4)
+        self.assertIn("<tr>", page)
 
-    def test_its_form_sends_another_one_and_home_leads_to_it(self):
-        page = self.get("/request").content.decode()
-        self.assertRegex(page, '<form action="/request">')
-        self.assertRegex(page, '<input [^>]*name="name"')
-        self.assertIn(b'<a href="/request">', self.get("/home").content)
+    def test_many_parameters_cost_little_time(self):
+        query = "&".join(f"{number:x}=" for number in range(16000))
+        start = time.thread_time()
+        self.assertEqual(self.show(query).count("<tr>"), 16000)
+        self.assertLess(time.thread_time() - start, 0.2)
