@@ -282,8 +282,8 @@ def main():
     except (OSError, ValueError, OverflowError, TypeError) as error:
         sys.exit(f"cannot listen on {config.HOST}, port {config.PORT}: {error}\n"
                  "To change them, set MINI_HOST and MINI_PORT, or edit config.py.")
-    print(welcome(*server.server_address[:2]), flush=True)
     try:
+        print(welcome(*server.server_address[:2]), flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         pass
