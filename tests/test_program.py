@@ -24,7 +24,8 @@ from tests.support import (
     GET, LIMIT, PROJECT, Sandbox, find_basic_fault, get, has_ipv6, receive_all, wait_until)
 
 # What runs before main.py in the same process
-BEFORE = f"""import os, sys, threading
+BEFORE = f"""import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it
 sys.path.insert(0, {PROJECT!r})
 import config, routes
 from router import ROUTES, route

@@ -1,0 +1,1 @@
+"""The exercises: README.md in this folder explains them."""
