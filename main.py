@@ -1,4 +1,4 @@
-"""The server: it reads a request, calls the handler of its path, and sends what that returns.
+"""The server: it reads a request, calls the handler of its path, and sends back the result.
 
 Read this last; `python main.py` starts it. On the way from a request to its response:
 
@@ -42,15 +42,16 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     BaseHTTPRequestHandler provides rfile and wfile, to read from the client and write to it;
     send_response(), send_header() and end_headers(), which write the head of a response; and
-    responses, with the name and a sentence for each status.
+    responses, with the name and a sentence for each status. It calls the method the command.
     """
 
     timeout = config.TIMEOUT  # after so many seconds, reading and writing raise OSError
 
     def handle_one_request(self):
-        """Read and answer one request. http.server calls this until close_connection is true.
+        """Read and answer one request.
 
-        An OSError from a silent client or a broken connection ends the loop, too.
+        http.server calls this until close_connection is true, or until a silent client or a
+        broken connection raises OSError; then it closes the connection.
         """
         try:
             self.current_request = self.read_request()
@@ -156,7 +157,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def send_file(self, headers, file):
-        """Send an open file without ever having it in memory as a whole."""
+        """Send an open file without loading it all into memory."""
         length = os.fstat(file.fileno()).st_size
         self.send_head(200, headers, length)
         self.wfile.flush()  # sendfile() bypasses wfile
@@ -248,7 +249,7 @@ class Server(ThreadingTCPServer):
     http.server's own ThreadingHTTPServer would ask DNS for a name first, which can be slow.
     """
 
-    daemon_threads = True  # they do not keep the program from ending
+    daemon_threads = True  # they do not stop the program from exiting
     request_queue_size = 512  # connections that may wait to be accepted
     allow_reuse_address = os.name == "posix"  # else a restart may fail for a minute
 
@@ -304,7 +305,7 @@ def welcome(host, port):
     lines = [f"server running on {url} (Ctrl+C stops it)"]
     lines += [f"  {url}{quote(path)}" for path in ROUTES]
     if host in PUBLIC_HOSTS:
-        lines.append("everyone in your network can open these pages, and all that is in files/")
+        lines.append("everyone on your network can open these pages, and all that is in files/")
         address = own_address()
         if address:
             lines.append(f"  on a phone there: http://{address}:{port}")
@@ -312,7 +313,7 @@ def welcome(host, port):
 
 
 def own_address():
-    """Return the address of this computer in its network, None if it is in none."""
+    """Return the address of this computer on its network, None if it is on none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             # For UDP, this sends nothing; it only chooses the address to send from. 192.0.2.1 is

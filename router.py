@@ -43,7 +43,7 @@ def route(path: str):
     def decorator(handler):
         if path in ROUTES:
             first = name_of(ROUTES[path])
-            raise ValueError(f"{name_of(handler)}: {path!r} has the handler {first} already")
+            raise ValueError(f"{name_of(handler)}: {path!r} already has the handler {first}")
         ROUTES[path] = handler
         return handler
     return decorator
@@ -68,8 +68,8 @@ class WrongResponse(Exception):
     """Says what is wrong with what a handler returned."""
 
 
-# "text/html" or "text/html; charset=utf-8" (RFC 9110 8.3.1). A line break would begin another
-# header, so it does not fit.
+# "text/html" or "text/html; charset=utf-8" (RFC 9110 8.3.1), but no line break: it would begin
+# another header
 MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+ *(;[ -~]*)?", re.ASCII)
 
 

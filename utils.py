@@ -1,4 +1,4 @@
-"""Helpers that never touch the network: for handlers, the console, files, requests.
+"""Helpers that need no network: for handlers, the console, files, and reading requests.
 
 Most of the last part can wait: a comment says where to stop on a first reading. Read next:
 main.py.
@@ -30,7 +30,6 @@ class Html(str):
     follows it (cross-site scripting).
     """
     def __html__(self) -> str:
-        """Return the text itself."""
         return self
 
 
@@ -65,7 +64,7 @@ TEMPLATE_NOT_FOUND = Html("<h1>Template Not Found</h1>")
 
 
 def render_error(title: str, text: str) -> str:
-    """Return an error page made of error.html or, if that cannot be read, of the two texts."""
+    """Return an error page made of error.html or, if that cannot be read, of title and text."""
     try:
         page = render_template("error.html", title=title, text=text)
         if page != TEMPLATE_NOT_FOUND:
@@ -115,10 +114,10 @@ def find_file(folder: str, name: str) -> str | None:
     try:
         name.encode()  # ValueError if it is not UTF-8: no address leads to such a file
         file_path = os.path.realpath(os.path.join(root, name))  # follows each ".." and link
-        parts = os.path.relpath(file_path, root).split(os.sep)  # outside, the first one is ".."
+        parts = os.path.relpath(file_path, root).split(os.sep)
     except ValueError:  # also a NUL in the name, or another drive on Windows
         return None
-    if any(part.startswith(".") for part in parts):  # a link to a hidden or outside file
+    if any(part.startswith(".") for part in parts):  # a link to a hidden file, or ".." to outside
         return None
     if os.path.isfile(file_path) and os.access(file_path, os.R_OK):
         return file_path
@@ -167,7 +166,6 @@ class Refusal(Exception):
     """Raised to refuse a request, with a status (400) and a reason ("Bad Header")."""
 
     def __init__(self, status: int, reason: str):
-        """Keep the status and the reason."""
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
@@ -182,7 +180,7 @@ def require(condition: object, status: int, reason: str) -> None:
 def read_line(stream: BinaryIO, limit: int) -> str:
     """Return the next line with its line break; "" if the client sends no more.
 
-    Of a longer line, it returns limit + 1 bytes, and the caller refuses it.
+    If the line is longer, it returns limit + 1 characters, so that the caller can refuse it.
     """
     return stream.readline(limit + 1).decode("latin-1")  # a character for each byte: never fails
 
@@ -233,10 +231,10 @@ MAX_LINES = 100  # in a header section, counting the empty line at its end
 
 
 def read_headers(stream: BinaryIO, limit: int) -> Message:
-    """Return the headers up to the empty line, limit bytes at the most (RFC 9112 5).
+    """Return the headers up to the empty line, at most limit bytes (RFC 9112 5).
 
-    A Message is like a dictionary, but upper and lower case are the same to it, and it can hold
-    several headers of one name, which get_all() returns as a list.
+    A Message is like a dictionary, but ignores case, and can hold several headers of one name,
+    which get_all() returns as a list.
     """
     headers = Message()
     for _ in range(MAX_LINES):

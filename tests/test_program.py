@@ -141,7 +141,7 @@ class Welcome(Sandbox):
                     expected = [f"server running on {url} (Ctrl+C stops it)",
                                 *(f"  {url}{path}" for path in main.ROUTES)]
                     if is_for_all:
-                        expected.append("everyone in your network can open these pages, "
+                        expected.append("everyone on your network can open these pages, "
                                         "and all that is in files/")
                         if own_address:
                             expected.append("  on a phone there: http://192.168.1.7:80")

@@ -73,7 +73,7 @@ class Routes(Sandbox):
             with self.assertRaises(ValueError) as caught:
                 router.route(path)(second)
             self.assertRegex(str(caught.exception),
-                             rf"\Asecond: '{path}' has the handler {name}.* already\Z")
+                             rf"\Asecond: '{path}' already has the handler {name}")
             self.assertIs(router.ROUTES[path], first)
 
     def test_a_path_that_no_request_can_have_is_refused_with_the_right_form(self):
