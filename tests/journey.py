@@ -1,19 +1,23 @@
-"""Follow one request on its way through the five modules.
+"""Follow one request on its way through the modules.
 
     python tests/journey.py                      a GET of /
     python tests/journey.py "/request?name=Ada"  a GET of any target
+    python tests/journey.py -H "Cookie: a=b" /   with another header; -H can be repeated
     python tests/journey.py -X POST -d hello /   a POST
+    python tests/journey.py --all /              with every step of the reading
     printf 'GET / HTTP/1.1\\r\\n\\r\\n' | python tests/journey.py -    any bytes at all
 
 It starts the server on a free port, sends the request, and prints the bytes that came, each
-function of the five modules that was called, in order, with what went in and what came out, and
-the bytes that went. A function that another one calls several times in a row stands there once.
+function that was called in a .py file of the project's folder, in order, with what went in and
+what came out, and the bytes that went. A function that is called several times in a row stands
+there once. Reading a request is one line, unless the request is refused.
 
 Python itself reports each call and each return to a function of ours (see sys.setprofile): the
 modules know nothing of this.
 """
 import argparse
 import contextlib
+import dataclasses
 import dis
 import io
 import os
@@ -26,40 +30,35 @@ from types import FunctionType
 from urllib.parse import quote
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, PROJECT)  # so that the modules are found from any folder
-
-import main  # noqa: E402 (it has to come after the line above)
-import router  # noqa: E402
-import utils  # noqa: E402
-
-MODULES = {os.path.join(PROJECT, name): name
-           for name in ("config.py", "router.py", "routes.py", "utils.py", "main.py")}
+MODULES = {os.path.join(PROJECT, name): name for name in os.listdir(PROJECT)
+           if name.endswith(".py")}
 WIDTH = 100  # columns: a longer line is cut
 FIRST = 10  # lines of bytes are shown from the beginning
 LAST = 5  # and from the end: what is between them is only counted
 MOST = 1000  # lines of the journey: those after them are left out
-SAID = 50  # lines of the console: those before them are left out
+SAID = 50  # lines of the console: the last ones
 LIMIT = 10  # seconds to wait for the answer
 
 
 # ---- Listening to Python ----
 
+@dataclasses.dataclass
 class Call:
     """A function that has been called and has not returned yet."""
-
-    def __init__(self, code, is_hidden):
-        self.code = code
-        self.is_hidden = is_hidden
-        self.last_code = None  # of the function that it called last
-        self.repeats = 0  # how often it has called that one again, directly afterwards
+    code: object
+    start: int  # how many lines were written before it
+    is_repeated: bool  # its caller called it just before, too
+    last_code: object = None  # of the function that it called last
+    repeats: int = 0  # how often it has called that one again, directly afterwards
 
 
 class Journey:
     """Writes down the calls and returns of one thread, as lines of text."""
 
-    def __init__(self):
+    def __init__(self, shows_all):
+        self.shows_all = shows_all
         self.lines = []
-        self.calls = [Call(None, False)]  # from the outermost to the innermost
+        self.calls = [Call(None, 0, False)]  # from the outermost to the innermost
         self.thread = None  # the identifier of the one that is followed
 
     def whereabouts(self):
@@ -87,84 +86,70 @@ class Journey:
             self.leave(frame, value)
 
     def enter(self, frame, code):
-        """Write down that a function begins, unless its caller called it just before, too."""
+        """Write down that a function begins."""
         caller = self.calls[-1]
         is_repeated = code is caller.last_code and caller.code is not None  # each request counts
-        if is_repeated:
-            caller.repeats += 1
-        else:
+        if not is_repeated:
             self.tell_repeats()
             caller.last_code = code
-        if not caller.is_hidden and not is_repeated:
-            self.write(self.show_call(frame, code), MODULES[code.co_filename])
-        self.calls.append(Call(code, caller.is_hidden or is_repeated))
+        start = len(self.lines)
+        self.write(show_call(frame, code), MODULES[code.co_filename])
+        self.calls.append(Call(code, start, is_repeated))
 
     def leave(self, frame, value):
         """Write down what a function returns, or that it was left in another way."""
         self.tell_repeats()
         call = self.calls.pop()
-        if call.is_hidden:
-            return
         last_step = dis.opname[call.code.co_code[frame.f_lasti]]
-        # (A generator is left when it yields; for Python 3.13, its last step is RESUME then.)
-        if not last_step.startswith(("RETURN", "YIELD", "RESUME")):
+        if call.is_repeated:
+            del self.lines[call.start:]
+            self.calls[-1].repeats += 1
+        # A generator is left when it yields; for Python 3.13, its last step is RESUME then.
+        elif not last_step.startswith(("RETURN", "YIELD", "RESUME")):
             self.write("  (left by an exception)")
+        elif call.code.co_name == "read_request" and not self.shows_all:
+            del self.lines[call.start:]
+            self.write(f"read_request() -> {show(value)}", MODULES[call.code.co_filename])
         elif value is not None:
             self.write(f"  -> {show(value)}")
-
-    def show_call(self, frame, code):
-        """Return a function and its arguments, the long ones cut until all of it fits."""
-        arguments = arguments_of(frame, code)
-        for limit in (100, 60, 40, 30, 20, 15):
-            values = [f"{name}={cut(arguments[name], limit)}" for name in arguments]
-            text = f"{name_of(frame, code)}({', '.join(values)})"
-            if len(text) + self.indent() <= WIDTH:
-                break
-        return text
-
-    def indent(self):
-        """Return how many columns stand before a call at this depth."""
-        return 12 + 2 * (len(self.calls) - 1)
 
     def tell_repeats(self):
         """Write down how often the innermost function has called another one again."""
         call = self.calls[-1]
-        if call.repeats and not call.is_hidden:
+        if call.repeats:
             self.write(f"  (and {call.last_code.co_name} again: {call.repeats} more)")
         call.repeats = 0
 
     def write(self, text, module=""):
         """Add a line at the depth of the calls."""
         if len(self.lines) < MOST:
-            self.lines.append(cut(module.ljust(self.indent()) + text))
+            indent = 10 + 2 * len(self.calls)
+            self.lines.append(cut(f"{module} ".ljust(indent) + text))
         elif len(self.lines) == MOST:
-            self.lines.append("... (the rest is left out)")
+            self.lines.append("...")
 
 
 # ---- Showing values ----
 
-def name_of(frame, code):
-    """Return the name of a function; of a class that makes an object, its name."""
-    if code.co_name == "__init__":
-        return type(frame.f_locals["self"]).__name__
-    return code.co_name
-
-
-def arguments_of(frame, code):
-    """Return {name: value as text} of a call, but for self and the stream that is read."""
+def show_call(frame, code):
+    """Return a function and its arguments, without self and the stream that is read."""
+    name = code.co_name
+    if name == "__init__":
+        name = type(frame.f_locals["self"]).__name__
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)  # it has *args, **kwargs
-    names = [name for name in code.co_varnames[:count] if name not in ("self", "stream")]
-    return {name: show(frame.f_locals[name]) for name in names}
+    arguments = [f"{argument}={cut(show(frame.f_locals[argument]), 70)}"
+                 for argument in code.co_varnames[:count] if argument not in ("self", "stream")]
+    return f"{name}({', '.join(arguments)})"
 
 
 def show(value):
     """Return a value as it would stand in code, without addresses of objects."""
     if isinstance(value, FunctionType):
         return value.__name__
-    if isinstance(value, router.Request):
+    if hasattr(value, "_fields"):  # a NamedTuple, such as Request
         fields = [f"{name}={show(getattr(value, name))}" for name in value._fields]
-        return f"Request({', '.join(fields)})"
+        return f"{type(value).__name__}({', '.join(fields)})"
     if isinstance(value, Message):
         return "{" + ", ".join(f"{name!r}: {text!r}" for name, text in value.items()) + "}"
     return re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
@@ -185,28 +170,43 @@ def show_bytes(data):
     return shown
 
 
+def below(title, lines):
+    """Return the title, and the lines indented below it."""
+    return [title, *(cut(f"  {line}".rstrip()) for line in lines)]
+
+
 # ---- Sending the request ----
 
-def read_command():
-    """Return the bytes to send that the command line asks for."""
-    parser = argparse.ArgumentParser(description="Follow one request through the five modules.")
+def parse_arguments():
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description="Follow one request through the modules.")
     parser.add_argument("target", nargs="?", default="/", metavar="TARGET",
                         help='such as "/request?name=Ada"; - reads the bytes from standard input')
     parser.add_argument("-X", dest="method", help="the method: GET, HEAD, POST, OPTIONS")
+    parser.add_argument("-H", dest="headers", action="append", default=[], metavar="HEADER",
+                        help='a header, such as "Cookie: a=b"; can be repeated')
     parser.add_argument("-d", dest="body", help="the body; the method is POST if it is not given")
-    options = parser.parse_args()
+    parser.add_argument("--all", action="store_true", help="show every step of the reading")
+    return parser.parse_args()
+
+
+def make_request(options):
+    """Return the bytes to send."""
     if options.target == "-":
         return sys.stdin.buffer.read()
     if not options.target.startswith("/"):
         sys.exit(f'a target starts with "/", such as /home, unlike {options.target!r}')
+    for header in options.headers:
+        if ":" not in header:
+            sys.exit(f'a header has a colon, such as "Cookie: a=b", unlike {header!r}')
     method = options.method or ("GET" if options.body is None else "POST")
-    # As browsers send it: with escapes, and without what comes after a "#".
+    # As browsers send it: with escapes, and without what follows a "#"
     target = quote(os.fsencode(options.target.partition("#")[0]), safe="/?%&=+:;,@!$'()*~[]")
-    lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1"]
+    lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", *options.headers]
     body = os.fsencode(options.body or "")
     if body:
         lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return os.fsencode("\r\n".join([*lines, "", ""])) + body
 
 
 def travel(raw, journey):
@@ -214,6 +214,7 @@ def travel(raw, journey):
 
     None if that takes too long, or if Ctrl+C ends the waiting.
     """
+    import main
     server = main.Server(("127.0.0.1", 0), main.SidhHTTP)
     with server, socket.create_connection(server.server_address, timeout=LIMIT) as client:
         threading.setprofile(journey.listen)  # for each thread that starts from now on
@@ -231,9 +232,9 @@ def travel(raw, journey):
     return answer
 
 
-def follow(raw):
+def follow(raw, shows_all):
     """Print the journey of these bytes."""
-    journey = Journey()
+    journey = Journey(shows_all)
     console = io.StringIO()
     stdout = sys.stdout
     stderr = sys.stderr
@@ -242,30 +243,24 @@ def follow(raw):
         text = describe(raw, journey.lines, console.getvalue().splitlines(), answer)
         if answer is None:
             where = journey.whereabouts()
-            with contextlib.suppress(BrokenPipeError):  # whoever read it has gone
-                print(text, file=stdout, flush=True)
+            print(text, file=stdout, flush=True)
             print(f"no answer yet: {where} has not returned", file=stderr, flush=True)
-            os._exit(1)  # at once, for the handler may go on printing
-    utils.say(text, "stdout")
+            os._exit(1)  # at once, because the handler may go on printing
+    print(text)
 
 
 def describe(raw, calls, said, answer):
     """Return all that is to be printed: what came, the calls, what was said, and what went."""
     lines = [*below("the bytes that came:", show_bytes(raw)), "", *calls, ""]
     if not all(re.search('" [0-9]{3} -$', line) for line in said):  # not only lines of the log
-        if len(said) > SAID:
-            said = ["... (what came before is left out)", *said[-SAID:]]
-        lines += [*below("the console:", said), ""]
+        lines += [*below("the console:", said[-SAID:]), ""]
     if answer is not None:
         lines += below("the bytes that went:", show_bytes(answer))
     return "\n".join(lines)
 
 
-def below(title, lines):
-    """Return the title, and the lines indented below it."""
-    return [title, *(cut(f"  {line}".rstrip()) for line in lines)]
-
-
 if __name__ == "__main__":
+    sys.path.insert(0, PROJECT)  # so that the modules are found from any folder
     sys.stdout.reconfigure(errors="backslashreplace")  # not every console can show all values
-    follow(read_command())
+    arguments = parse_arguments()
+    follow(make_request(arguments), arguments.all)
