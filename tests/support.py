@@ -59,6 +59,11 @@ def wait_until(condition, what):
     raise AssertionError(f"waited {LIMIT} seconds in vain until {what}")
 
 
+def live_threads():
+    """Return the threads that run. Those that ended oddly may stay in Python's list as a dummy."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy")}
+
+
 def has_ipv6():
     """Return whether this computer can listen on ::1."""
     try:
@@ -166,13 +171,13 @@ class Sandbox(unittest.TestCase):
 @contextlib.contextmanager
 def running_server(host="127.0.0.1"):
     """Serve in a thread on a free port until the with block is left and all clients are done."""
-    threads = set(threading.enumerate())
+    threads = live_threads()
     with main.Server((host, 0), main.SidhHTTP) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()
-    wait_until(lambda: set(threading.enumerate()) <= threads, "the threads of all clients end")
+    wait_until(lambda: live_threads() <= threads, "the threads of all clients end")
 
 
 @functools.lru_cache(None)
@@ -204,7 +209,7 @@ class LiveServer(Sandbox):
 
     def setUp(self):
         super().setUp()
-        self.threads = set(threading.enumerate())
+        self.threads = live_threads()
         self.addCleanup(self.assert_no_bug_in_main)
 
     def assert_no_bug_in_main(self):
@@ -217,7 +222,7 @@ class LiveServer(Sandbox):
 
     def await_threads(self):
         """Wait until all connections of this test have ended."""
-        wait_until(lambda: set(threading.enumerate()) <= self.threads, "all connections end")
+        wait_until(lambda: live_threads() <= self.threads, "all connections end")
 
     def connect(self):
         """Return a client's socket."""

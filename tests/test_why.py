@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
@@ -14,18 +15,25 @@ from unittest import mock
 from tests import why
 from tests.support import LIMIT, PROJECT
 
-# The clients for which it does not matter what else a copy does meanwhile
-SHARING = (why.exchange, why.wait, why.upload, why.be_second)
+# The clients for which it does not matter what else a copy does meanwhile, and those that share a
+# copy one after the other. The rest needs one alone.
+SHARING = why.exchange, why.wait, why.upload, why.be_second
+QUEUING = why.weigh, why.flood
 
 
 def show_all():
     """Return {name of a safeguard: its two answers, or the exception that says why not}."""
-    with ThreadPoolExecutor(12) as pool, contextlib.closing(why.Copy(LIMIT)) as shared:
+    with ThreadPoolExecutor(24) as pool, contextlib.closing(why.Copy(LIMIT)) as shared, \
+            contextlib.closing(why.Copy(LIMIT)) as quiet:
         shared.connect().close()
+        lock = threading.Lock()
 
         def show(safeguard):
-            is_sharing = safeguard.client in SHARING and not safeguard.settings
             try:
+                if safeguard.client in QUEUING:
+                    with lock:
+                        return why.compare(safeguard, quiet)
+                is_sharing = safeguard.client in SHARING and not safeguard.settings
                 return why.compare(safeguard, shared if is_sharing else None)
             except why.CannotShow as error:
                 return error
