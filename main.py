@@ -28,7 +28,6 @@ import utils
 from router import ROUTES, Request, WrongResponse, check_response, name_of
 from utils import Html, Refusal, require, say
 
-# Instead of http.server's sentences
 EXPLANATIONS = {
     400: "This server does not understand the request, so it did nothing.",
     404: "There is no page at this address.",
@@ -42,7 +41,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     BaseHTTPRequestHandler provides rfile and wfile, to read from the client and write to it;
     send_response(), send_header() and end_headers(), which write the head of a response; and
-    responses, with the name and a sentence for each status. It calls the method the command.
+    responses, with the name and a sentence for each status.
     """
 
     timeout = config.TIMEOUT  # after so many seconds, reading and writing raise OSError
@@ -124,7 +123,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def send_not_found(self):
         """Send a 404, with a link to the most similar route if there is one."""
         explanation = EXPLANATIONS[404]
-        paths = list(ROUTES)[:100]  # comparing more would take long
+        paths = list(ROUTES)[:100]  # comparing more would be slow
         matches = get_close_matches(self.current_request.path, paths, cutoff=0.7)
         if matches:
             link = f'<a href="{quote(matches[0])}">{escape(matches[0])}</a>'
@@ -147,11 +146,11 @@ class SidhHTTP(BaseHTTPRequestHandler):
     # ---- Sending ----
 
     def send_page(self, status, headers, body, reason=None):
-        """Send a response whose body is bytes: all but downloads are sent here."""
+        """Send a response whose body is bytes: everything except downloads goes through here."""
         if status in (204, 205, 304):  # No Content, Reset Content, Not Modified: never a body
             body = b""
         self.send_head(status, headers, len(body), reason)
-        if self.command != "HEAD":
+        if not self.is_head:
             self.wfile.write(body)
         self.wfile.flush()
 
@@ -160,7 +159,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         length = os.fstat(file.fileno()).st_size
         self.send_head(200, headers, length)
         self.wfile.flush()  # sendfile() bypasses wfile
-        if self.command != "HEAD" and length > 0:  # sendfile() refuses 0
+        if not self.is_head and length > 0:  # sendfile() refuses 0
             sent = self.connection.sendfile(file, 0, length)
             if sent < length:  # the file has shrunk, and the client waits for the rest
                 self.close_connection = True
@@ -187,7 +186,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         if line == "":
             return None
         self.requestline = line.rstrip("\r\n")  # for the log
-        self.command = self.requestline.split(" ")[0]  # so that a refused HEAD gets no body
+        self.is_head = self.requestline.split(" ")[0] == "HEAD"  # even if it is refused
         method, target, version = utils.parse_request_line(line)
         require(hasattr(self, "do_" + method), 501, "Unsupported Method")
         path, query = utils.parse_target(method, target)
@@ -250,7 +249,7 @@ class Server(ThreadingTCPServer):
 
     daemon_threads = True  # they do not stop the program from exiting
     request_queue_size = 512  # connections that may wait to be accepted
-    allow_reuse_address = os.name == "posix"  # else a restart may fail for a minute
+    allow_reuse_address = os.name == "posix"  # without this, a restart may fail for a minute
 
     def __init__(self, address, handler_class):
         """Listen on (host, port), or raise OSError."""
@@ -263,7 +262,7 @@ class Server(ThreadingTCPServer):
         try:
             return super().get_request()
         except OSError:
-            time.sleep(0.1)  # serve_forever() tries again at once
+            time.sleep(0.1)  # or serve_forever() would try again at once, and keep a core busy
             raise
 
     def handle_error(self, connection, client_address):

@@ -1,6 +1,6 @@
 """The pages of this site. Edit this file: write a handler, restart the server, browse.
 
-main.py handles the rest: any POST, a request that sends data, is answered with the time, and
+main.py handles the rest: a POST, which is how a browser sends data, gets the time as its answer;
 /files/<name> is a download. Several handlers may run at the same time, in different threads.
 Read next: utils.py.
 """

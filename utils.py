@@ -1,7 +1,6 @@
 """Helpers that need no network: for handlers, the console, files, and reading requests.
 
-Most of the last part can wait: a comment says where to stop on a first reading. Read next:
-main.py.
+Read next: main.py.
 """
 from __future__ import annotations  # Python 3.9 needs this for "str | None"
 
@@ -40,6 +39,9 @@ def to_html(value: object) -> str:
     return html.escape(str(value))
 
 
+TEMPLATE_NOT_FOUND = Html("<h1>Template Not Found</h1>")
+
+
 # The "/" makes filename positional-only, so that a value may have that name, too.
 def render_template(filename: str, /, **values: object) -> Html:
     """Return a template with each $word in it replaced by the value of that name.
@@ -58,9 +60,6 @@ def render_template(filename: str, /, **values: object) -> Html:
         as_html = {name: to_html(value) for name, value in values.items()}
         text = string.Template(text).safe_substitute(as_html)
     return Html(text)
-
-
-TEMPLATE_NOT_FOUND = Html("<h1>Template Not Found</h1>")
 
 
 def render_error(title: str, text: str) -> str:
@@ -107,18 +106,18 @@ def find_file(folder: str, name: str) -> str | None:
     Also None for a hidden file and for anything outside: "../secret.txt", "/etc/passwd", or a
     link to such a file.
     """
-    # "..", hidden or empty. Never ask the disk for "//evil/x": Windows would log in at evil.
+    # Before touching the disk: if asked for "//evil/x", Windows would log in at the server "evil".
     if any(part == "" or part.startswith(".") for part in re.split(r"[/\\]", name)):
-        return None
+        return None  # empty, hidden, or ".."
     root = os.path.realpath(folder)
     try:
         name.encode()  # ValueError if it is not UTF-8: no address leads to such a file
-        file_path = os.path.realpath(os.path.join(root, name))  # follows each ".." and link
+        file_path = os.path.realpath(os.path.join(root, name))  # follows links
         parts = os.path.relpath(file_path, root).split(os.sep)
     except ValueError:  # also a NUL in the name, or another drive on Windows
         return None
-    if any(part.startswith(".") for part in parts):  # a link to a hidden file, or ".." to outside
-        return None
+    if any(part.startswith(".") for part in parts):
+        return None  # a link to a hidden file, or out of the folder ("..")
     if os.path.isfile(file_path) and os.access(file_path, os.R_OK):
         return file_path
     return None
@@ -156,8 +155,8 @@ def download_headers(name: str) -> dict[str, str]:
 #     hello                      the body: 5 bytes, as a header said; most requests have none
 #
 # The next request follows immediately, so it must be certain where this one ends. If a proxy in
-# front of this server used a different Content-Length, a stranger could hide a forbidden request
-# in a body: request smuggling. So a request whose end is in doubt is refused.
+# front of this server saw another end, a stranger could hide a forbidden request in a body:
+# request smuggling. So a request whose end is in doubt is refused.
 #
 # The functions read from a stream: anything that is read like a file opened with "rb".
 
@@ -180,7 +179,7 @@ def require(condition: object, status: int, reason: str) -> None:
 def read_line(stream: BinaryIO, limit: int) -> str:
     """Return the next line with its line break; "" if the client sends no more.
 
-    If the line is longer, it returns limit + 1 characters, so that the caller can refuse it.
+    If the line exceeds the limit, it returns limit + 1 characters, and the caller refuses it.
     """
     return stream.readline(limit + 1).decode("latin-1")  # a character for each byte: never fails
 

@@ -110,8 +110,8 @@ class Silence(LiveServer):
 
     def test_a_silent_connection_is_closed_after_the_timeout(self):
         self.set_timeout(0.2)
-        clients = [self.connect() for _ in self.STALLS]
         start = time.monotonic()
+        clients = [self.connect() for _ in self.STALLS]
         for client, raw in zip(clients, self.STALLS):
             client.sendall(raw)
         for client, raw in zip(clients, self.STALLS):

@@ -1056,8 +1056,7 @@ SAFEGUARDS = [
     Safeguard(
         "head-body", "main.py", "send_page",
         "sends no body in answer to HEAD",
-        {'if self.command != "HEAD":\n            self.wfile.write(body)':
-         "self.wfile.write(body)"},
+        {"if not self.is_head:\n            self.wfile.write(body)": "self.wfile.write(body)"},
         request=b"HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n" + get("/secret"),
         safe="\nHTTP/1.1 200", harm="helloHTTP/1.1 200",
         gain="The client takes hello for the beginning of the next answer."),
