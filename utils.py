@@ -165,7 +165,6 @@ class Refusal(Exception):
     """Raised to refuse a request, with a status (400) and a reason ("Bad Header")."""
 
     def __init__(self, status: int, reason: str):
-        super().__init__(status, reason)
         self.status = status
         self.reason = reason
 

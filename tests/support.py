@@ -1,7 +1,7 @@
 """What the tests share: a server with pages and settings of its own, clients, and waiting.
 
-The pages in routes.py, the templates, the sample files and the settings may be edited: only
-test_routes.py and test_readme.py look at those.
+The pages in routes.py, the templates, the sample files and the settings may be edited. Few tests
+look at those, and say so.
 
 Nothing here sleeps and hopes: what takes time is waited for with wait_until(), whose limit is so
 generous that only a real fault reaches it.

@@ -285,11 +285,13 @@ def main():
     found = [one for one in SAFEGUARDS if name in (None, one.function)]
     if not found:
         known = [text for one in SAFEGUARDS for text in (one.name, one.function)]
-        nearest = difflib.get_close_matches(name, known, 1, cutoff=0)[0]
-        raise CannotShow(f"there is no safeguard {name!r}: did you mean {nearest}?")
+        nearest = difflib.get_close_matches(name, known, 1) or ["one of python tests/why.py"]
+        raise CannotShow(f"there is no safeguard {name!r}: did you mean {nearest[0]}?")
     misfits = []
-    for safeguard in found:
-        print(f"{safeguard.name:16} {safeguard.function:18} {safeguard.purpose}")
+    for number, safeguard in enumerate(found):
+        if number == 0 or safeguard.module != found[number - 1].module:
+            print(f"{safeguard.module}:")
+        print(f"  {safeguard.name:16} {safeguard.function:18} {safeguard.purpose}")
         try:
             take_out(safeguard)
         except Misfit as misfit:
@@ -617,17 +619,17 @@ SAFEGUARDS = [
         "refuses a path that no browser can ask for",
         {'if not isinstance(path, str) or not re.fullmatch("/[^?#]*", path):':
          "if not isinstance(path, str):"},
-        request=get("/ping"), client=start,
-        routes='\n@route("ping")\ndef ping(request):\n    return 200, "text/plain", "pong"\n',
+        request=get("/no-slash"), client=start,
+        routes='\n@route("no-slash")\ndef page(request):\n    return 200, "text/plain", "hello"\n',
         safe="ValueError", harm="404",
         gain="You forgot the slash, so your page is never found, and nothing tells you why."),
     Safeguard(
         "duplicate", "router.py", "route",
         "refuses a second handler for a path",
         {"if path in ROUTES:": 3},
-        request=get("/ping"), client=start,
-        routes='\n@route("/ping")\ndef one(request):\n    return 200, "text/plain", "one"\n'
-               '\n@route("/ping")\ndef two(request):\n    return 200, "text/plain", "two"\n',
+        request=get("/twice"), client=start,
+        routes='\n@route("/twice")\ndef one(request):\n    return 200, "text/plain", "one"\n'
+               '\n@route("/twice")\ndef two(request):\n    return 200, "text/plain", "two"\n',
         safe="ValueError", harm="HTTP/1.1 200",
         gain="Your first page has vanished, and nothing tells you why."),
     Safeguard(
