@@ -94,7 +94,7 @@ class Program(unittest.TestCase):
 
 class Start(Program):
     def test_from_any_folder_it_prints_its_address_and_its_pages_at_once(self):
-        process = self.start("route('/日 本')(homepage)")
+        process = self.start(r"route('/\u65e5 \u672c')(homepage)")
         host, port = self.read_address(process)
         self.assertEqual(host, "127.0.0.1")
         for path in ("/", "/%E6%97%A5%20%E6%9C%AC"):
