@@ -1,10 +1,10 @@
-"""The server: it reads a request, calls the handler of its path, and sends back the result.
+"""The server: it reads a request, calls the handler for its path, and sends back the result.
 
 Read this last; `python main.py` starts it. On the way from a request to its response:
 
 1. Server accepts a connection and starts a thread for it, with a SidhHTTP in it.
-2. handle_one_request() calls read_request(), which reads bytes and makes a Request of them.
-3. For a GET, it then calls do_GET(), which looks up the handler of the path in ROUTES.
+2. handle_one_request() calls read_request(), which reads bytes and turns them into a Request.
+3. For a GET, it then calls do_GET(), which looks up the handler for the path in ROUTES.
 4. call_handler() calls the handler with the Request and checks what it returns.
 5. send_page() sends that. The connection stays open for the next request: step 2 again.
 """
@@ -31,7 +31,7 @@ from utils import Html, Refusal, require, say
 EXPLANATIONS = {
     400: "This server does not understand the request, so it did nothing.",
     404: "There is no page at this address.",
-    500: "This page has a bug; the server's console says which.",
+    500: "This page has a bug: see the server's console.",
     503: "The server cannot do this at the moment: try again later.",
 }
 
@@ -44,7 +44,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     responses, with the name and a sentence for each status.
     """
 
-    timeout = config.TIMEOUT  # after so many seconds, reading and writing raise OSError
+    timeout = config.TIMEOUT  # after this many seconds, reading and writing raise OSError
 
     def handle_one_request(self):
         """Read and answer one request.
@@ -67,7 +67,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     # ---- The answer to each method ----
 
     def do_GET(self):
-        """Answer with what the handler of the path returns, with a file, or with 404."""
+        """Answer with what the handler for the path returns, with a file, or with 404."""
         path = self.current_request.path
         if path in ROUTES:
             self.call_handler(ROUTES[path])
@@ -100,7 +100,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         except BaseException:  # noqa: BLE001 (even exit() ends only this request)
             say(traceback.format_exc().rstrip())
             self.send_error(500)
-        else:  # outside of "try": if the client has gone, that is no bug of the handler
+        else:  # not within "try": if the client has gone, that is not the handler's fault
             self.send_page(status, {"Content-Type": content_type}, body)
 
     def send_download(self, name):
@@ -210,7 +210,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         super().finish()
         deadline = time.monotonic() + self.timeout
         try:
-            self.connection.shutdown(socket.SHUT_WR)  # tells the client that no more will come
+            self.connection.shutdown(socket.SHUT_WR)  # tells the client that nothing more is coming
             self.connection.settimeout(1)
             while self.connection.recv(65536) and time.monotonic() < deadline:
                 pass

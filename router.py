@@ -24,7 +24,7 @@ response:
 Read next: routes.py.
 """
 import re
-from email.message import Message  # e-mails have headers of the same form as requests
+from email.message import Message  # email headers have the same form as those of a request
 from typing import NamedTuple
 
 ROUTES = {}  # {"/": homepage}, filled when main.py imports routes.py
@@ -56,7 +56,7 @@ def name_of(handler) -> str:
 
 class Request(NamedTuple):
     """What a handler gets. It is plain data: only main.py can reach the client."""
-    method: str  # "GET", or "HEAD", which asks for the same without the body
+    method: str  # "GET", or "HEAD", which asks for the same response without its body
     path: str  # decoded: "/a b" if the browser sent "/a%20b"
     query: str  # what came after the "?", as it was sent: "name=Ada", or ""
     headers: Message  # like a dictionary: headers["User-Agent"] is text, or None if not sent

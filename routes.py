@@ -15,7 +15,7 @@ from utils import Html, find_file, query_params, render_template
 
 @route("/")
 def homepage(request):
-    """Return a page of one line."""
+    """Return a one-line page."""
     return 200, "text/html", "<h1>Hello World</h1>"
 
 

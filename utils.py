@@ -63,7 +63,7 @@ def render_template(filename: str, /, **values: object) -> Html:
 
 
 def render_error(title: str, text: str) -> str:
-    """Return an error page made of error.html or, if that cannot be read, of title and text."""
+    """Return an error page made from error.html or, if that cannot be read, of title and text."""
     try:
         page = render_template("error.html", title=title, text=text)
         if page != TEMPLATE_NOT_FOUND:
@@ -89,7 +89,7 @@ del CONTROLS[ord("\n")]  # line breaks stay
 
 
 def say(text: str) -> None:
-    """Print a text on stderr, if that is possible."""
+    """Print text to stderr, if that is possible."""
     with CONSOLE_LOCK:
         try:
             print(text.translate(CONTROLS), file=sys.stderr)
@@ -269,7 +269,7 @@ def body_length(headers: Message, version: str) -> int | None:
     codings = list_members(headers, "Transfer-Encoding")
     lengths = headers.get_all("Content-Length", [])
     if codings:
-        # Not together with a length, and not from HTTP/1.0, which knows no chunks.
+        # Not together with a length, and not from HTTP/1.0, which has no chunks.
         require(not lengths and version != "HTTP/1.0", 400, "Body Length In Doubt")
         require(codings == ["chunked"], 400, "Unknown Transfer-Encoding")
         return None

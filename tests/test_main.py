@@ -118,7 +118,7 @@ class Errors(LiveServer):
         get("/nothing/like/it"): (
             404, "Page Not Found", "There is no page at this address."),
         get("/broken"): (
-            500, "Internal Server Error", "This page has a bug; the server&#x27;s console says which."),
+            500, "Internal Server Error", "This page has a bug: see the server&#x27;s console."),
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n": (
             413, "Body Too Large", HTTPStatus(413).description),
         b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n": (

@@ -236,7 +236,9 @@ def split(text):
 
 def visible(line, partner=""):
     """Return a line from shortly before it differs from another; no terminal obeys what it has."""
-    same = len(os.path.commonprefix([line, partner]))
+    same = 0
+    while line[same:same + 1] == partner[same:same + 1] != "":
+        same += 1
     if len(line) > WIDTH and same > 20:
         line = "..." + line[same - 20:]
     return "".join(character if character.isprintable() else f"<{ord(character):02X}>"
