@@ -45,6 +45,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     """
 
     timeout = config.TIMEOUT  # after this many seconds, reading and writing raise OSError
+    is_head = False  # whether the request is a HEAD, which gets no body
 
     def handle_one_request(self):
         """Read and answer one request.
@@ -187,16 +188,19 @@ class SidhHTTP(BaseHTTPRequestHandler):
             return None
         self.requestline = line.rstrip("\r\n")  # for the log
         self.is_head = self.requestline.split(" ")[0] == "HEAD"  # even if it is refused
+        require(len(line) <= config.MAX_HEAD, 414, "Target Too Long")
         method, target, version = utils.parse_request_line(line)
         require(hasattr(self, "do_" + method), 501, "Unsupported Method")
         path, query = utils.parse_target(method, target)
         headers = utils.read_headers(self.rfile, config.MAX_HEAD - len(line))
         utils.check_host(headers, version)
-        length = utils.body_length(headers, version)
+        length = utils.body_length(headers, version)  # None if it comes in chunks
+        require(length is None or length <= config.MAX_BODY, 413, "Body Too Large")
         if "100-continue" in utils.list_members(headers, "Expect") and version != "HTTP/1.0":
             self.handle_expect_100()  # tells the waiting client to send the body
             self.wfile.flush()
-        body = utils.read_body(self.rfile, length)  # of a GET, too: the next request follows it
+        # A GET, too, may have a body: the next request follows it.
+        body = utils.read_body(self.rfile, length, config.MAX_BODY)
         asks_to_close = "close" in utils.list_members(headers, "Connection")
         self.close_connection = asks_to_close or version == "HTTP/1.0"
         return Request(method, path, query, headers, body, self.client_address[:2])
@@ -210,7 +214,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         super().finish()
         deadline = time.monotonic() + self.timeout
         try:
-            self.connection.shutdown(socket.SHUT_WR)  # tells the client that nothing more is coming
+            self.connection.shutdown(socket.SHUT_WR)  # tells the client that nothing more comes
             self.connection.settimeout(1)
             while self.connection.recv(65536) and time.monotonic() < deadline:
                 pass
@@ -303,10 +307,10 @@ def welcome(host, port):
     lines = [f"server running on {url} (Ctrl+C stops it)"]
     lines += [f"  {url}{quote(path)}" for path in ROUTES]
     if host in PUBLIC_HOSTS:
-        lines.append("everyone on your network can open these pages, and all that is in files/")
+        lines.append("everyone on your network can open these pages, and everything in files/")
         address = own_address()
         if address:
-            lines.append(f"  on a phone there: http://{address}:{port}")
+            lines.append(f"  on a phone: http://{address}:{port}")
     return "\n".join(lines)
 
 

@@ -50,7 +50,6 @@ def route(path: str):
 
 
 def name_of(handler) -> str:
-    """Return a handler's name, for error messages."""
     return getattr(handler, "__name__", repr(handler))
 
 

@@ -33,7 +33,7 @@ class Html(str):
 
 
 def to_html(value: object) -> str:
-    """Return a value as HTML: escaped, unless it has __html__(), as in MarkupSafe and Django."""
+    """Return a value as HTML: escaped, unless it has __html__()."""
     if hasattr(value, "__html__"):
         return value.__html__()
     return html.escape(str(value))
@@ -111,7 +111,7 @@ def find_file(folder: str, name: str) -> str | None:
         return None  # empty, hidden, or ".."
     root = os.path.realpath(folder)
     try:
-        name.encode()  # ValueError if it is not UTF-8: no address leads to such a file
+        name.encode()  # ValueError if it is not UTF-8: no link can lead to such a file
         file_path = os.path.realpath(os.path.join(root, name))  # follows links
         parts = os.path.relpath(file_path, root).split(os.sep)
     except ValueError:  # also a NUL in the name, or another drive on Windows
@@ -195,7 +195,6 @@ REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]+) (HTTP/[1-9]\.[0-9])\r\n")
 
 def parse_request_line(line: str) -> tuple[str, str, str]:
     """Return the method, the target and the version (RFC 9112 3)."""
-    require(len(line) <= config.MAX_HEAD, 414, "Target Too Long")
     match = REQUEST_LINE.fullmatch(line)
     require(match, 400, "Bad Request Line")
     method, target, version = match.groups()
@@ -243,7 +242,7 @@ def read_headers(stream: BinaryIO, limit: int) -> Message:
             return headers
         match = FIELD_LINE.fullmatch(line)
         require(match, 400, "Bad Header")
-        # strip() alone would take more than these two, such as \xa0, which a proxy keeps
+        # strip() alone would also take characters that a proxy keeps, such as \xa0
         headers[match[1]] = match[2].strip(" \t")
     raise Refusal(431, "Too Many Headers")
 
@@ -277,14 +276,13 @@ def body_length(headers: Message, version: str) -> int | None:
         return 0
     is_number = len(lengths) == 1 and re.fullmatch("[0-9]{1,18}", lengths[0])
     require(is_number, 400, "Bad Content-Length")
-    require(int(lengths[0]) <= config.MAX_BODY, 413, "Body Too Large")
     return int(lengths[0])
 
 
-def read_body(stream: BinaryIO, length: int | None) -> bytes:
-    """Return the body of this length, or in chunks if the length is None."""
+def read_body(stream: BinaryIO, length: int | None, limit: int) -> bytes:
+    """Return the body of this length or, if that is None, a body in chunks, at most limit bytes."""
     if length is None:
-        return read_chunks(stream)
+        return read_chunks(stream, limit)
     body = stream.read(length)
     require(len(body) == length, 400, "Body Cut Short")
     return body
@@ -301,7 +299,7 @@ CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]+)({EXTENSION})*\r\n")
 MAX_CHUNK_LINE = 256  # bytes
 
 
-def read_chunks(stream: BinaryIO) -> bytes:
+def read_chunks(stream: BinaryIO, limit: int) -> bytes:
     r"""Return a body that comes in chunks, each after a line with its size (RFC 9112 7.1).
 
     b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n" gives b"hello world".
@@ -311,10 +309,10 @@ def read_chunks(stream: BinaryIO) -> bytes:
         match = CHUNK_LINE.fullmatch(read_line(stream, MAX_CHUNK_LINE))
         require(match, 400, "Bad Chunk")
         size = int(match[1], 16)
-        require(len(body) + size <= config.MAX_BODY, 413, "Body Too Large")
+        require(len(body) + size <= limit, 413, "Body Too Large")
         if size == 0:
             break
-        body += stream.read(size)  # if it is cut short, so is what follows
+        body += stream.read(size)  # if this is cut short, the next line refuses it
         require(stream.read(2) == b"\r\n", 400, "Bad Chunk")
     read_headers(stream, config.MAX_HEAD)  # headers may follow the body, too; they are ignored
     return bytes(body)

@@ -142,9 +142,9 @@ class Welcome(Sandbox):
                                 *(f"  {url}{path}" for path in main.ROUTES)]
                     if is_for_all:
                         expected.append("everyone on your network can open these pages, "
-                                        "and all that is in files/")
+                                        "and everything in files/")
                         if own_address:
-                            expected.append("  on a phone there: http://192.168.1.7:80")
+                            expected.append("  on a phone: http://192.168.1.7:80")
                     self.assertEqual(main.welcome(host, 80).splitlines(), expected)
 
     def test_the_own_address_is_that_of_the_way_out_and_nothing_is_sent(self):

@@ -928,9 +928,9 @@ SAFEGUARDS = [
         safe="HTTP/1.1 400", harm="no answer: nothing within",
         gain="read(-1) reads until the client stops, and keeps all of it in memory."),
     Safeguard(
-        "big-body", "utils.py", "body_length",
+        "big-body", "main.py", "read_request",
         "limits the size of the body",
-        {"require(int(lengths[0]) <= config.MAX_BODY": 1},
+        {"require(length is None or length <= config.MAX_BODY": 1},
         request=post("Content-Length: 12582912"), client=flood,
         safe="next to none", harm=" MiB",
         gain="A stranger decides how much memory your computer has left."),
@@ -975,7 +975,7 @@ SAFEGUARDS = [
     Safeguard(
         "big-chunks", "utils.py", "read_chunks",
         "limits the size of a body in chunks",
-        {"require(len(body) + size <= config.MAX_BODY": 1},
+        {"require(len(body) + size <= limit": 1},
         request=post("Transfer-Encoding: chunked", body=b"C00000\r\n"), client=flood,
         safe="next to none", harm=" MiB",
         gain="A stranger decides how much memory your computer has left."),
@@ -1104,8 +1104,8 @@ SAFEGUARDS = [
     Safeguard(
         "get-body", "main.py", "read_request",
         "reads the body of a GET, too",
-        {"utils.read_body(self.rfile, length)":
-         'utils.read_body(self.rfile, length) if method == "POST" else b""'},
+        {"utils.read_body(self.rfile, length, config.MAX_BODY)":
+         'utils.read_body(self.rfile, length, config.MAX_BODY) if method == "POST" else b""'},
         request=get("/hello", HIDDEN) + SECRET,
         safe="hello", harm="THE SECRET",
         gain="A proxy sees one GET with a body. The server sees two requests, and answers "
