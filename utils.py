@@ -280,7 +280,7 @@ def body_length(headers: Message, version: str) -> int | None:
 
 
 def read_body(stream: BinaryIO, length: int | None, limit: int) -> bytes:
-    """Return the body of this length or, if that is None, a body in chunks, at most limit bytes."""
+    """Return the body of this length or, if that is None, in chunks of at most limit bytes."""
     if length is None:
         return read_chunks(stream, limit)
     body = stream.read(length)
