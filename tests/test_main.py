@@ -372,6 +372,7 @@ class Handlers(LiveServer):
                 said = self.said()
                 self.assertRegex(said, r"\ATraceback \(most recent call last\):\n(  .*\n)+.*private")
                 self.assertIn("in culprit", said)
+                self.assertNotIn("\n\n", said)
                 self.assertNotIn("\x1b", said)
 
     def test_what_cannot_be_sent_is_a_500_and_one_line_says_why(self):
