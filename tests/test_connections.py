@@ -15,7 +15,7 @@ from unittest import mock
 
 import main
 from tests.support import (
-    CHUNKED, GET, LIMIT, MEGABYTE, NEXT, POST, LiveServer, get, live_threads, receive_all, statuses,
+    CHUNKED, GET, LIMIT, MEGABYTE, NEXT, POST, LiveServer, get, receive_all, statuses,
     wait_until)
 
 
@@ -130,26 +130,6 @@ class Silence(LiveServer):
             client.sendall(raw)
             self.assertTrue(client.recv(1024))
         self.await_threads()
-
-    def test_a_refusal_reaches_a_client_that_is_still_sending(self):
-        with self.connect() as client:
-            client.sendall(POST + b"Content-Length: 8000000\r\n\r\n")
-            client.sendall(b"x" * 8000000)
-            client.shutdown(socket.SHUT_WR)
-            self.assertTrue(receive_all(client).startswith(b"HTTP/1.1 413 "))
-
-    def test_a_refused_client_that_goes_on_sending_is_left_after_the_timeout(self):
-        self.set_timeout(0.2)
-        client = self.connect()
-        client.sendall(POST + b"Content-Length: 9000000\r\n\r\n")
-        self.assertTrue(client.recv(1024).startswith(b"HTTP/1.1 413 "))
-
-        def is_left():
-            with contextlib.suppress(OSError):
-                client.send(b"x")
-            return live_threads() <= self.threads
-
-        wait_until(is_left, "the client is left, although it never stops sending")
 
     def test_a_client_hears_at_once_that_no_more_will_come_and_is_left_soon_afterwards(self):
         self.set_timeout(2 * LIMIT)

@@ -394,14 +394,6 @@ class Handlers(LiveServer):
                 self.assertIn(why, line)
                 self.assertNotIn("Traceback", said)
 
-    def test_what_the_connection_has_is_not_there_for_a_handler(self):
-        for use in (lambda request: request.send_header("X", "y"),
-                    lambda request: request.rfile.read(5)):
-            with self.subTest(), mock.patch.dict(main.ROUTES):
-                route("/tries")(use)
-                self.assertEqual(statuses(self.exchange(get("/tries") + GET)), [500, 200])
-                self.assertIn("AttributeError: 'Request' object has no attribute", self.said())
-
 
 class Log(LiveServer):
     LINE = r'\A127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d\] {}\n\Z'

@@ -123,11 +123,6 @@ import config, router, utils, routes, main""")
         with self.assertRaises(OSError):
             main.Server(first.server_address, main.SidhHTTP)
 
-    def test_the_timeout_is_that_of_the_settings(self):
-        process = self.start("config.TIMEOUT = 0.1")
-        with socket.create_connection(self.read_address(process), timeout=LIMIT) as silent:
-            self.assertEqual(silent.recv(1), b"")
-
 
 class Welcome(Sandbox):
     def test_only_on_all_networks_it_says_who_can_open_the_pages_and_where(self):

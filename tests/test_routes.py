@@ -12,7 +12,6 @@ from unittest import mock
 from urllib.parse import quote, urljoin
 from xml.etree import ElementTree
 
-import config
 import router
 from tests.support import ODD_NAMES, PROJECT, SHIPPED, LiveServer, Sandbox, make_request
 
