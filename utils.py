@@ -206,7 +206,7 @@ def parse_request_line(line: str) -> tuple[str, str, str]:
 URI_HOST = r"(?:[\w.~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
 
 # origin-form "/home?x=1", or absolute-form, which proxies get: "http://127.0.0.1:9999/home?x=1"
-TARGET = re.compile(rf"(?:http://{URI_HOST})?(/[^?#]*)?(?:\?([^#]*))?", re.ASCII | re.IGNORECASE)
+TARGET = re.compile(rf"(?:http://{URI_HOST})?(/[^?#]*)?(?:\?([^#]*))?", re.IGNORECASE)
 
 
 def parse_target(method: str, target: str) -> tuple[str, str]:

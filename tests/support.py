@@ -184,7 +184,8 @@ def running_server(host="127.0.0.1"):
 def find_basic_fault():
     """Return what is wrong if the server does not even answer a GET, "" if it does."""
     answer = b"nothing"
-    with mock.patch.object(sys, "stderr", io.StringIO()) as console, running_server() as server:
+    with mock.patch.object(sys, "stderr", io.StringIO()) as console, \
+            mock.patch.dict(router.ROUTES, clear=True), running_server() as server:
         with socket.create_connection(server.server_address, timeout=5) as client:
             with contextlib.suppress(OSError):
                 client.sendall(NEXT)

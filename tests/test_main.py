@@ -100,9 +100,6 @@ class NotFound(LiveServer):
                                                    b"<p>There is no page at this address.</p>\n")
 
     def test_strangers_cannot_make_the_server_compare_for_long(self):
-        start = time.process_time()
-        self.assertEqual(self.get("/" + "next" * 15000).status, 404)
-        self.assertLess(time.process_time() - start, 1)
         for number in range(1000):
             self.add_page(f"/number/{number}", (200, "text/plain", "x"))
         with mock.patch("difflib.SequenceMatcher.real_quick_ratio", return_value=0) as compare:

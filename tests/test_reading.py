@@ -483,6 +483,3 @@ class Functions(unittest.TestCase):
         self.assertEqual(utils.list_members(headers, "A"), ["x", "y", "z"])
         self.assertEqual(utils.list_members(headers, "b"), ["q", "", ""])
         self.assertEqual(utils.list_members(headers, "C"), [])
-
-    def test_a_refusal_shows_its_status_and_reason(self):
-        self.assertEqual(str(utils.Refusal(400, "Bad Header")), "(400, 'Bad Header')")

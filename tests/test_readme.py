@@ -15,7 +15,7 @@ import config
 import main
 import router
 import routes
-from tests.support import PROJECT, SHIPPED, LiveServer, Sandbox, get
+from tests.support import PROJECT, SHIPPED, LiveServer, Sandbox, get, make_request
 
 with open(os.path.join(PROJECT, "README.md"), encoding="utf-8") as file:
     README = file.read()
@@ -167,6 +167,8 @@ class Wsgi(Sandbox):
                 self.assertEqual(headers, {"Content-Type": "text/html; charset=utf-8",
                                            "Content-Length": str(len(body))})
                 self.assertEqual(self.call(path, "HEAD")[2], b"")
+                if path != "/request":  # which shows more headers here
+                    self.assertEqual(body, SHIPPED[path](make_request(path))[2].encode())
 
     def test_headers_query_and_body_reach_the_handler(self):
         self.call("/next", "GET", b"abc", "x=1", HTTP_X_MOOD="good", REMOTE_ADDR="10.0.0.7")
@@ -178,7 +180,7 @@ class Wsgi(Sandbox):
         self.assertEqual(self.call("/日 本")[2], b"next")
 
     def test_another_path_is_a_404_and_a_post_gets_the_time(self):
-        self.assertEqual(self.call("/no/such/page")[0], "404 Not Found")
+        self.assertEqual(self.call("/no/such/page/at/all")[0], "404 Not Found")
         status, headers, body = self.call("/", "POST", b"abc")
         self.assertEqual((status, headers["Content-Type"]), ("200 OK", "application/json"))
         self.assertRegex(body, rb'\A\{"time": "\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"\}\Z')

@@ -14,9 +14,9 @@ import argparse
 import contextlib
 import difflib
 import functools
-import glob
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -96,8 +96,11 @@ class Copy:
         self.address = None
         self.process = None
         self.heard = 0  # characters of the console that new_lines() has returned
-        names = map(os.path.basename, glob.glob(os.path.join(glob.escape(PROJECT), "*.py")))
-        texts = {**{name: read_module(name) for name in names}, **(changed or {})}
+        names = [name for name in os.listdir(PROJECT) if os.path.isfile(os.path.join(PROJECT, name))]
+        for name in names:
+            shutil.copyfile(os.path.join(PROJECT, name), os.path.join(self.folder, name))
+        texts = {name: read_module(name) for name in ("config.py", "routes.py")}
+        texts.update(changed or {})
         texts["config.py"] += SETTINGS + settings
         texts["routes.py"] += routes + "\n\nimport why_pages\n"
         texts["why_pages.py"] = PAGES
@@ -111,7 +114,7 @@ class Copy:
         environment = {**make_environment(), "MINI_HOST": host, "MINI_PORT": "0"}
         with open(os.path.join(self.folder, "console"), "wb") as console:
             self.process = subprocess.Popen(
-                [sys.executable, "-S", "main.py"], cwd=self.folder, env=environment,
+                [sys.executable, "main.py"], cwd=self.folder, env=environment,
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + LIMIT
         while not self.address and self.process.poll() is None and time.monotonic() < deadline:
@@ -487,7 +490,7 @@ def echo(request):
 @page("/reset")
 def reset(request):
     host = request.headers["Host"]
-    return 200, "text/html", f"<a href='http://{host}/new-password'>New password</a>"
+    return 200, "text/html", f'<a href="http://{host}/new-password">New password</a>'
 
 @page("/list")
 def list_files(request):
@@ -621,17 +624,17 @@ SAFEGUARDS = [
         "refuses a path that no browser can ask for",
         {'if not isinstance(path, str) or not re.fullmatch("/[^?#]*", path):':
          "if not isinstance(path, str):"},
-        request=get("/no-slash"), client=start,
-        routes='\n@route("no-slash")\ndef page(request):\n    return 200, "text/plain", "hello"\n',
+        request=get("/why-no-slash"), client=start,
+        routes='\n@route("why-no-slash")\ndef page(request):\n    return 200, "text/plain", "hello"\n',
         safe="ValueError", harm="404",
         gain="You forgot the slash, so your page is never found, and nothing tells you why."),
     Safeguard(
         "duplicate", "router.py", "route",
         "refuses a second handler for a path",
         {"if path in ROUTES:": 3},
-        request=get("/twice"), client=start,
-        routes='\n@route("/twice")\ndef one(request):\n    return 200, "text/plain", "one"\n'
-               '\n@route("/twice")\ndef two(request):\n    return 200, "text/plain", "two"\n',
+        request=get("/why-twice"), client=start,
+        routes='\n@route("/why-twice")\ndef one(request):\n    return 200, "text/plain", "one"\n'
+               '\n@route("/why-twice")\ndef two(request):\n    return 200, "text/plain", "two"\n',
         safe="ValueError", harm="HTTP/1.1 200",
         gain="Your first page has vanished, and nothing tells you why."),
     Safeguard(
@@ -708,7 +711,7 @@ SAFEGUARDS = [
         "error-page", "utils.py", "render_error",
         "shows an error even if error.html is missing",
         {"if page != TEMPLATE_NOT_FOUND:\n            return page": "return page"},
-        request=get("/nowhere"), settings='TEMPLATE_DIR = os.path.join(FOLDER, "nowhere")\n',
+        request=get("/why-nowhere"), settings='TEMPLATE_DIR = os.path.join(FOLDER, "nowhere")\n',
         safe="<h1>404", harm="Template Not Found",
         gain="Every error page says Template Not Found, whatever the error was."),
     Safeguard(
@@ -883,7 +886,7 @@ SAFEGUARDS = [
         "host", "utils.py", "check_host",
         "refuses a Host that cannot be one",
         {" and re.fullmatch(URI_HOST, hosts[0], re.ASCII)": ""},
-        request=b"GET /reset HTTP/1.1\r\nHost: evil.example/?'><script>alert(1)</script>\r\n\r\n",
+        request=b"GET /reset HTTP/1.1\r\nHost: evil.example/?\"><script>alert(1)</script>\r\n\r\n",
         safe="HTTP/1.1 400", harm="<script>",
         gain="A page that shows its own address runs a stranger's script."),
     Safeguard(
@@ -938,9 +941,9 @@ SAFEGUARDS = [
         "cut-short", "utils.py", "read_body",
         "refuses a body that breaks off",
         {"require(len(body) == length": 1},
-        request=get("/echo", "Content-Length: 13") + b"pay 100",
+        request=get("/echo", "Content-Length: 10") + b"pay 100",
         safe="HTTP/1.1 400", harm="pay 100",
-        gain="The connection broke before the rest came: was it 100.50, or 100,000?"),
+        gain="The connection broke before the rest came: it was to be pay 100.50."),
     Safeguard(
         "chunk-size", "utils.py", "read_chunks",
         "refuses a chunk size that is not a number",
@@ -1152,7 +1155,7 @@ SAFEGUARDS = [
         {"daemon_threads = True": 1},
         client=interrupt,
         safe="server closed", harm="still runs",
-        gain="Ctrl+C has no effect until the last browser closes its connection."),
+        gain="After Ctrl+C, the program goes on until the last browser has closed its connection."),
     Safeguard(
         "leaving", "main.py", "handle_error",
         "says nothing when a client leaves",
