@@ -124,11 +124,12 @@ class SidhHTTP(BaseHTTPRequestHandler):
     def send_not_found(self):
         """Send a 404, with a link to the most similar route if there is one."""
         explanation = EXPLANATIONS[404]
-        paths = list(ROUTES)[:100]  # comparing more would be slow
-        matches = get_close_matches(self.current_request.path, paths, cutoff=0.7)
-        if matches:
-            link = f'<a href="{quote(matches[0])}">{escape(matches[0])}</a>'
-            explanation = Html(f"{explanation} Did you mean {link}?")
+        path = self.current_request.path
+        if len(path) <= 64:  # comparing long texts is slow, and so is comparing many
+            matches = get_close_matches(path, list(ROUTES)[:100], cutoff=0.7)
+            if matches:
+                link = f'<a href="{quote(matches[0])}">{escape(matches[0])}</a>'
+                explanation = Html(f"{explanation} Did you mean {link}?")
         self.send_error(404, "Page Not Found", explanation)
 
     def send_error(self, code, message=None, explain=None):

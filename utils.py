@@ -295,7 +295,7 @@ QUOTED_STRING = r'"([\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 EXTENSION = rf"[ \t]*;[ \t]*{TOKEN}([ \t]*=[ \t]*({TOKEN}|{QUOTED_STRING}))?"
 
 # chunk-size *( chunk-ext ) CRLF: "1f\r\n" or "1f;note=x\r\n"
-CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]+)({EXTENSION})*\r\n")
+CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]{{1,16}})({EXTENSION})*\r\n")
 MAX_CHUNK_LINE = 256  # bytes
 
 
@@ -306,8 +306,9 @@ def read_chunks(stream: BinaryIO, limit: int) -> bytes:
     """
     body = bytearray()
     while True:
-        match = CHUNK_LINE.fullmatch(read_line(stream, MAX_CHUNK_LINE))
-        require(match, 400, "Bad Chunk")
+        line = read_line(stream, MAX_CHUNK_LINE)
+        match = CHUNK_LINE.fullmatch(line)
+        require(match and len(line) <= MAX_CHUNK_LINE, 400, "Bad Chunk")
         size = int(match[1], 16)
         require(len(body) + size <= limit, 413, "Body Too Large")
         if size == 0:

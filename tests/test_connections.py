@@ -194,7 +194,7 @@ class Leaving(LiveServer):
         head, tail = b" HTTP/1.1\r\nHost: a\r\n", b"\r\nConnection: close\r\n\r\n"
         chunks = (b"1000\r\n" + b"x" * 4096 + b"\r\n") * 256 + b"0\r\n\r\n"
         for raw, mebibytes in [
-            (b"GET /" + b"a" * 65000 + head + tail, 6), (b"GET /" + b"%41" * 21000 + head + tail, 6),
+            (b"GET /" + b"a" * 65000 + head + tail, 2), (b"GET /" + b"%41" * 21000 + head + tail, 6),
             (b"GET / HTTP/1.1\r\nHost: " + b"a" * 65000 + tail, 2),
             (b"GET /" + head + b"Connection: " + b"ab," * 21000 + tail, 6),
             (POST + b"Content-Length: 1048576" + tail + b"x" * MEGABYTE, 3),

@@ -100,6 +100,11 @@ class NotFound(LiveServer):
                                                    b"<p>There is no page at this address.</p>\n")
 
     def test_strangers_cannot_make_the_server_compare_for_long(self):
+        for length, hint in [(63, True), (64, True), (65, False)]:
+            with self.subTest(length=length), mock.patch.dict(router.ROUTES):
+                self.add_page("/" + "a" * (length - 2), (200, "text/plain", "x"))
+                page = self.get("/" + "a" * (length - 1)).content
+                self.assertEqual(b"Did you mean" in page, hint)
         for number in range(1000):
             self.add_page(f"/number/{number}", (200, "text/plain", "x"))
         with mock.patch("difflib.SequenceMatcher.real_quick_ratio", return_value=0) as compare:

@@ -947,7 +947,7 @@ SAFEGUARDS = [
     Safeguard(
         "chunk-size", "utils.py", "read_chunks",
         "refuses a chunk size that is not a number",
-        {"([0-9A-Fa-f]+)": "([^;]+)"},
+        {"([0-9A-Fa-f]{{1,16}})": "([^;]+)"},
         request=post("Transfer-Encoding: chunked", body=b"-1\r\n"), client=wait,
         safe="HTTP/1.1 400", harm="no answer: nothing within",
         gain="read(-1) reads until the client stops, and keeps all of it in memory."),
