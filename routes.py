@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import config
 from router import route
-from utils import Html, find_file, query_params, render_template
+from utils import Html, find_file, query_params, render_template, say
 
 
 @route("/")
@@ -23,15 +23,16 @@ def homepage(request):
 def list_files(request):
     """Return a page with a link to each file that can be downloaded."""
     try:
-        names = os.listdir(config.FILE_DIR)
-    except (FileNotFoundError, NotADirectoryError):
+        names = sorted(os.listdir(config.FILE_DIR))
+    except OSError as error:
+        say(str(error))  # on the console
         return 500, "text/plain", "Directory not found"
-    html = "<h1>Files in server</h1><ul>"
-    for name in sorted(names):
+    links = ""
+    for name in names:
         if find_file(config.FILE_DIR, name):  # folders and hidden files are left out
             # A name may contain anything: quote it in the address, escape it in the page.
-            html += f'<li><a href="/files/{quote(name)}">{escape(name)}</a></li>'
-    html += "</ul>"
+            links += f'<li><a href="/files/{quote(name)}">{escape(name)}</a></li>'
+    html = render_template("files.html", links=Html(links))  # Html: it is escaped already
     return 200, "text/html", html
 
 
@@ -53,14 +54,8 @@ def show_request(request):
         name=params.get("name") or "stranger",
         method=request.method,
         path=request.path,
-        params=make_rows(params.items()),
-        headers=make_rows(request.headers.items()),
+        query=request.query,
+        params="\n".join(f"{name} = {value}" for name, value in params.items()),
+        headers="\n".join(f"{name}: {value}" for name, value in request.headers.items()),
     )
     return 200, "text/html", html
-
-
-def make_rows(pairs):
-    """Return a row of a table for each (name, value)."""
-    rows = [f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in pairs]
-    # join() returns a plain str; Html() keeps it from being escaped again.
-    return Html("\n".join(rows))
