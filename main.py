@@ -22,7 +22,7 @@ from socketserver import ThreadingTCPServer
 from urllib.parse import quote
 
 import config
-import routes  # noqa: F401 (its "@route" lines fill ROUTES)
+import routes  # its "@route" lines fill ROUTES
 from router import (ROUTES, Refusal, WrongResponse, check_response, get_header, read_line,
                     read_request, response_head)
 from utils import Html, download_headers, find_file, render_error, say, welcome
@@ -148,7 +148,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
             status, content_type, body = check_response(handler(request))
         except WrongResponse as error:
             self.send_bug(f"{getattr(handler, '__name__', handler)}: {error}")
-        except BaseException:  # noqa: BLE001 (even exit() ends only this request)
+        except BaseException:  # even exit() ends only this request
             self.send_bug(traceback.format_exc().rstrip())
         else:  # not within "try": if the client has gone, that is not the handler's fault
             self.send_page(status, content_type, body)

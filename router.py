@@ -23,8 +23,6 @@ response:
 
 Read next: routes.py.
 """
-from __future__ import annotations  # Python 3.9 needs this for "int | None"
-
 import re
 from email.message import Message  # email headers have the same form as those of a request
 from reprlib import repr as short_repr  # shortens long values
