@@ -7,18 +7,20 @@
     python tests/journey.py --all /              with every step of the reading
     printf 'GET / HTTP/1.1\\r\\n\\r\\n' | python tests/journey.py -    any bytes at all
 
-It starts the server on a free port, sends the request, and prints the bytes that came, each
-function that was called in a .py file of the project's folder, in order, with what went in and
-what came out, and the bytes that went. A function that is called several times in a row stands
-there once. Reading a request is one line, unless the request is refused.
+It starts the server on a free port, sends the request, and prints the bytes that came, each call
+of a function in a .py file of the project's folder, with what went in and what came out, and the
+bytes that went. An exception is shown where it is raised; the last one, EOFError, says that the
+client has hung up. Of several calls of one function in a row, only the first is shown, and the
+steps of read_request only if it refuses the request.
 
-Python itself reports each call and each return to a function of ours (see sys.setprofile): the
+Python itself reports each call and each return to a function of ours, see sys.settrace: the
 modules know nothing of this.
 """
 import argparse
 import contextlib
 import dataclasses
 import dis
+import inspect
 import io
 import os
 import re
@@ -32,6 +34,7 @@ from urllib.parse import quote
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODULES = {os.path.join(PROJECT, name): name for name in os.listdir(PROJECT)
            if name.endswith(".py")}
+HIDDEN = {"require", "__init__", "<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"}
 WIDTH = 100  # columns: a longer line is cut
 FIRST = 10  # lines of bytes are shown from the beginning
 LAST = 5  # and from the end: what is between them is only counted
@@ -45,9 +48,10 @@ LIMIT = 10  # seconds to wait for the answer
 @dataclasses.dataclass
 class Call:
     """A function that has been called and has not returned yet."""
-    code: object
+    frame: object
     start: int  # how many lines were written before it
     is_repeated: bool  # its caller called it just before, too
+    error: object = None  # the last exception in it, which it may have caught
     last_code: object = None  # of the function that it called last
     repeats: int = 0  # how often it has called that one again, directly afterwards
 
@@ -59,59 +63,53 @@ class Journey:
         self.shows_all = shows_all
         self.lines = []
         self.calls = [Call(None, 0, False)]  # from the outermost to the innermost
-        self.thread = None  # the identifier of the one that is followed
-
-    def whereabouts(self):
-        """Return where the thread is just now, in which function of the modules."""
-        frame = sys._current_frames().get(self.thread)
-        while frame is not None and frame.f_code.co_filename not in MODULES:
-            frame = frame.f_back
-        if frame is None:
-            return "the server"
-        code = frame.f_code
-        return f"{code.co_name}() in {MODULES[code.co_filename]}, line {frame.f_lineno},"
+        self.raised = None  # the last exception that is shown
 
     def listen(self, frame, event, value):
-        """Get what Python reports: the frame is that of the function, value what it returns."""
-        code = frame.f_code
-        if self.thread is None:  # that of the connection comes first, then those of handlers
-            self.thread = threading.get_ident()
-        if threading.get_ident() != self.thread or code.co_filename not in MODULES:
-            return
-        if code.co_name == "require" or re.match("<.*comp>|<genexpr>", code.co_name):
-            return
+        """Get what Python reports: a function's frame, and what it returns or (class, error)."""
+        if frame.f_code.co_filename not in MODULES or frame.f_code.co_name in HIDDEN:
+            return None
         if event == "call":
-            self.enter(frame, code)
+            self.enter(frame)
+        elif event == "exception":
+            self.calls[-1].error = value[1]
         elif event == "return":
             self.leave(frame, value)
+        return self.listen  # to which Python reports the rest of this function
 
-    def enter(self, frame, code):
+    def enter(self, frame):
         """Write down that a function begins."""
+        code = frame.f_code
         caller = self.calls[-1]
-        is_repeated = code is caller.last_code and caller.code is not None  # each request counts
+        is_repeated = code is caller.last_code and code.co_name != "answer_request"
         if not is_repeated:
             self.tell_repeats()
             caller.last_code = code
-        start = len(self.lines)
-        self.write(show_call(frame, code), MODULES[code.co_filename])
-        self.calls.append(Call(code, start, is_repeated))
+        self.calls.append(Call(frame, len(self.lines), is_repeated))
+        self.write(show_call(frame), MODULES[code.co_filename])
 
     def leave(self, frame, value):
-        """Write down what a function returns, or that it was left in another way."""
+        """Write down what a function returns or raises."""
         self.tell_repeats()
-        call = self.calls.pop()
-        last_step = dis.opname[call.code.co_code[frame.f_lasti]]
+        call = self.calls[-1]
+        is_reading = frame.f_code.co_name == "read_request"
+        last_step = dis.opname[frame.f_code.co_code[frame.f_lasti]]
         if call.is_repeated:
             del self.lines[call.start:]
-            self.calls[-1].repeats += 1
+            self.calls[-2].repeats += 1
         # A generator is left when it yields; for Python 3.13, its last step is RESUME then.
         elif not last_step.startswith(("RETURN", "YIELD", "RESUME")):
-            self.write("  (left by an exception)")
-        elif call.code.co_name == "read_request" and not self.shows_all:
-            del self.lines[call.start:]
-            self.write(f"read_request() -> {show(value)}", MODULES[call.code.co_filename])
+            if call.error is not self.raised:
+                self.write(f"  raises {show(call.error)}")
+            self.raised = call.error
         elif value is not None:
+            if is_reading and not self.shows_all:
+                del self.lines[call.start + 1:]
             self.write(f"  -> {show(value)}")
+            if is_reading:
+                for name in getattr(value, "_fields", ()):
+                    self.write(f"       {name}={show(getattr(value, name))}")
+        self.calls.pop()
 
     def tell_repeats(self):
         """Write down how often the innermost function has called another one again."""
@@ -121,9 +119,9 @@ class Journey:
         call.repeats = 0
 
     def write(self, text, module=""):
-        """Add a line at the depth of the calls."""
+        """Add a line at the depth of the innermost function."""
         if len(self.lines) < MOST:
-            indent = 10 + 2 * len(self.calls)
+            indent = 8 + 2 * len(self.calls)
             self.lines.append(cut(f"{module} ".ljust(indent) + text))
         elif len(self.lines) == MOST:
             self.lines.append("...")
@@ -131,33 +129,29 @@ class Journey:
 
 # ---- Showing values ----
 
-def show_call(frame, code):
-    """Return a function and its arguments, without self and the stream that is read."""
-    name = code.co_name
-    if name == "__init__":
-        name = type(frame.f_locals["self"]).__name__
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)  # it has *args, **kwargs
-    arguments = [f"{argument}={cut(show(frame.f_locals[argument]), 70)}"
-                 for argument in code.co_varnames[:count] if argument not in ("self", "stream")]
-    return f"{name}({', '.join(arguments)})"
+def show_call(frame):
+    """Return a function and its arguments, without self and what leads to the client."""
+    names, more, keywords, values = inspect.getargvalues(frame)
+    shown = [f"{name}={show(values[name])}" for name in [*names, more, keywords]
+             if name not in ("self", None)
+             and not isinstance(values[name], (io.IOBase, socket.socket))]
+    return f"{frame.f_code.co_name}({', '.join(shown)})"
 
 
 def show(value):
     """Return a value as it would stand in code, without addresses of objects."""
     if isinstance(value, FunctionType):
         return value.__name__
-    if hasattr(value, "_fields"):  # a NamedTuple, such as Request
-        fields = [f"{name}={show(getattr(value, name))}" for name in value._fields]
-        return f"{type(value).__name__}({', '.join(fields)})"
+    if type(value).__name__ == "Request":
+        return "Request(...)"  # what it holds is shown where read_request returns it
     if isinstance(value, Message):
         return "{" + ", ".join(f"{name!r}: {text!r}" for name, text in value.items()) + "}"
     return re.sub(" at 0x[0-9A-Fa-f]+", "", repr(value))
 
 
-def cut(text, width=WIDTH):
-    """Return a text that fits the width."""
-    return text if len(text) <= width else text[:width - 3] + "..."
+def cut(line):
+    """Return a line that fits the width."""
+    return line if len(line) <= WIDTH else line[:WIDTH - 3] + "..."
 
 
 def show_bytes(data):
@@ -170,23 +164,25 @@ def show_bytes(data):
     return shown
 
 
-def below(title, lines):
-    """Return the title, and the lines indented below it."""
-    return [title, *(cut(f"  {line}".rstrip()) for line in lines)]
+def describe(raw, calls, said, answer):
+    """Return all that is to be printed: what came, the calls, what was said, and what went."""
+    parts = [("the bytes that came:", show_bytes(raw)), ("the calls:", calls),
+             ("the console:", said[-SAID:]), ("the bytes that went:", show_bytes(answer))]
+    return "\n\n".join("\n".join([title, *(cut(f"  {line}".rstrip()) for line in lines)])
+                       for title, lines in parts if lines)
 
 
 # ---- Sending the request ----
 
 def parse_arguments():
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description="Follow one request through the modules.")
-    parser.add_argument("target", nargs="?", default="/", metavar="TARGET",
-                        help='such as "/request?name=Ada"; - reads the bytes from standard input')
-    parser.add_argument("-X", dest="method", help="the method: GET, HEAD, POST, OPTIONS")
-    parser.add_argument("-H", dest="headers", action="append", default=[], metavar="HEADER",
-                        help='a header, such as "Cookie: a=b"; can be repeated')
-    parser.add_argument("-d", dest="body", help="the body; the method is POST if it is not given")
-    parser.add_argument("--all", action="store_true", help="show every step of the reading")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\nIt ")[0],
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", nargs="?", default="/", metavar="TARGET")
+    parser.add_argument("-X", dest="method")
+    parser.add_argument("-H", dest="headers", action="append", default=[], metavar="HEADER")
+    parser.add_argument("-d", dest="body")
+    parser.add_argument("--all", action="store_true")
     return parser.parse_args()
 
 
@@ -196,9 +192,6 @@ def make_request(options):
         return sys.stdin.buffer.read()
     if not options.target.startswith("/"):
         sys.exit(f'a target starts with "/", such as /home, unlike {options.target!r}')
-    for header in options.headers:
-        if ":" not in header:
-            sys.exit(f'a header has a colon, such as "Cookie: a=b", unlike {header!r}')
     method = options.method or ("GET" if options.body is None else "POST")
     # As browsers send it: with escapes, and without what follows a "#"
     target = quote(os.fsencode(options.target.partition("#")[0]), safe="/?%&=+:;,@!$'()*~[]")
@@ -215,20 +208,26 @@ def travel(raw, journey):
     None if that takes too long, or if Ctrl+C ends the waiting.
     """
     import main
-    server = main.Server(("127.0.0.1", 0), main.SidhHTTP)
-    with server, socket.create_connection(server.server_address, timeout=LIMIT) as client:
-        threading.setprofile(journey.listen)  # for each thread that starts from now on
+
+    class Server(main.Server):
+        address_family = socket.AF_INET  # that of 127.0.0.1, whatever config.py says
+
+        def process_request_thread(self, *arguments):  # the thread of the connection begins here
+            self.thread = threading.current_thread()
+            sys.settrace(journey.listen)
+            super().process_request_thread(*arguments)
+
+    with Server(("127.0.0.1", 0), main.SidhHTTP) as server, \
+            socket.create_connection(server.server_address, timeout=LIMIT) as client:
         server.handle_request()  # accepts the connection, and starts a thread for it
         try:
             with contextlib.suppress(ConnectionError):  # it need not read all that is sent
                 client.sendall(raw)
                 client.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: client.recv(65536), b""))
-        except (socket.timeout, TimeoutError, KeyboardInterrupt):
+        except (socket.timeout, KeyboardInterrupt):
             return None
-    for thread in threading.enumerate():
-        if thread.ident == journey.thread:
-            thread.join()
+    server.thread.join()
     return answer
 
 
@@ -240,23 +239,14 @@ def follow(raw, shows_all):
     stderr = sys.stderr
     with contextlib.redirect_stdout(console), contextlib.redirect_stderr(console):
         answer = travel(raw, journey)
-        text = describe(raw, journey.lines, console.getvalue().splitlines(), answer)
+        said = console.getvalue().splitlines()
+        print(describe(raw, journey.lines, said, answer or b""), file=stdout, flush=True)
         if answer is None:
-            where = journey.whereabouts()
-            print(text, file=stdout, flush=True)
+            frame = journey.calls[-1].frame
+            code = frame.f_code
+            where = f"{code.co_name}() in {MODULES[code.co_filename]}, line {frame.f_lineno},"
             print(f"no answer yet: {where} has not returned", file=stderr, flush=True)
             os._exit(1)  # at once, because the handler may go on printing
-    print(text)
-
-
-def describe(raw, calls, said, answer):
-    """Return all that is to be printed: what came, the calls, what was said, and what went."""
-    lines = [*below("the bytes that came:", show_bytes(raw)), "", *calls, ""]
-    if not all(re.search('" [0-9]{3} -$', line) for line in said):  # not only lines of the log
-        lines += [*below("the console:", said[-SAID:]), ""]
-    if answer is not None:
-        lines += below("the bytes that went:", show_bytes(answer))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
