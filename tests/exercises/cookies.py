@@ -1,5 +1,5 @@
 """Exercise 4: the page /visits of your routes.py counts the visits of each browser."""
-from tests.exercises.support import Exercise
+from tests.exercises import support
 
 
 class Browser:
@@ -19,7 +19,7 @@ class Browser:
         return answer
 
 
-class Cookies(Exercise):
+class Cookies(support.Exercise):
     """GET /visits -> 1, then 2, then 3 in the same browser"""
 
     def reach_goal(self):

@@ -2,10 +2,10 @@
 import re
 import time
 
-from tests.exercises.support import Exercise
+from tests.exercises import support
 
 
-class Middleware(Exercise):
+class Middleware(support.Exercise):
     """GET / -> the page as before, and the header X-Time: 0.8 ms"""
 
     PAGES = '''

@@ -1,8 +1,8 @@
 """Exercise 3: a part of a route may be in <...>; its value is the handler's second argument."""
-from tests.exercises.support import Exercise
+from tests.exercises import support
 
 
-class PathParameters(Exercise):
+class PathParameters(support.Exercise):
     """GET /planets/Mars -> You asked for Mars"""
 
     PAGES = '''

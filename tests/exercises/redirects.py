@@ -1,10 +1,10 @@
 """Exercise 1: a handler may return a fourth item, a dictionary of headers."""
 import json
 
-from tests.exercises.support import Exercise
+from tests.exercises import support
 
 
-class Redirects(Exercise):
+class Redirects(support.Exercise):
     """GET /old -> 302 Found with Location: /home"""
 
     PAGES = '''

@@ -2,11 +2,11 @@
 import itertools
 from html import unescape
 
+from tests.exercises import support
 from tests.exercises.cookies import Browser
-from tests.exercises.support import Exercise
 
 
-class Sessions(Exercise):
+class Sessions(support.Exercise):
     """POST /login with the body Ada, then GET /me -> a page with that name"""
 
     def reach_goal(self):
