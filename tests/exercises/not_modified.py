@@ -3,10 +3,10 @@ import os
 import socket
 from email.utils import formatdate
 
-from tests.exercises.support import SOON, Exercise
+from tests.exercises import support
 
 
-class NotModified(Exercise):
+class NotModified(support.Exercise):
     """GET /files/hello.txt -> Last-Modified: DATE; the same with If-Modified-Since: DATE -> 304"""
 
     TIME = 1_600_000_000  # seconds since 1970: a day in 2020, when the file was changed
@@ -55,6 +55,16 @@ class NotModified(Exercise):
             if set(get.headers) != set(head.headers):
                 self.complain(head.request, f"headers {list(get.headers)}", list(head.headers))
 
+    def test_the_client_must_ask_before_it_uses_its_copy(self):
+        for request in self.REQUESTS:
+            for sent in ({}, {"If-Modified-Since": self.read_date()}):
+                answer = self.ask(request, headers=sent)
+                if "no-cache" not in answer.headers.get("Cache-Control", "").lower():
+                    self.complain(f"{request}, which is a {answer.status}",
+                                  "Cache-Control: no-cache",
+                                  support.show_header("Cache-Control",
+                                                      answer.headers["Cache-Control"]))
+
     def test_a_later_date_is_a_304(self):
         for date in (self.TIME + 1, self.TIME + 400 * 86400):
             self.expect_304(formatdate(date, usegmt=True))
@@ -65,7 +75,9 @@ class NotModified(Exercise):
 
     def test_what_is_no_date_is_a_200(self):
         for date in ("", "yesterday", "0", "Thu, 99 Foo 2021 25:61:61 GMT", "Thu, 01 Jan 2099",
-                     "Fri, 01 Jan 99999 00:00:00 GMT", "\xb2"):
+                     "Fri, 01 Jan 99999 00:00:00 GMT", "\xb2", "Thu, 01 Jan 2099 25:00:00 GMT",
+                     f"Thu, 01 Jan {'9' * 30} 00:00:00 GMT", "Thu, 01 Jan , 00:00:00 GMT",
+                     "Thu, 01 Jan 2099 00:00:00 +9999", f"Thu, 01 Jan 2099 00:00:00 +{'9' * 30}"):
             self.expect_200(date)
 
     def test_after_a_change_it_is_sent_again(self):
@@ -77,7 +89,8 @@ class NotModified(Exercise):
     def test_a_304_has_no_body(self):
         head = f"Host: a\r\nConnection: close\r\nIf-Modified-Since: {self.read_date()}\r\n\r\n"
         for request in self.REQUESTS:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=SOON) as client:
+            address = ("127.0.0.1", self.port)
+            with socket.create_connection(address, timeout=support.SOON) as client:
                 client.sendall(f"{request} HTTP/1.1\r\n{head}".encode())
                 answer = client.makefile("rb").read()  # http.client would drop a body unseen
             body = answer.partition(b"\r\n\r\n")[2]
