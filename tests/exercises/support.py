@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIMIT = 20  # seconds to wait for what must happen, however busy the computer is
-SOON = 4  # seconds for what a correct server does at once and a wrong one never does
+SOON = 5  # seconds for what a correct server does at once and a wrong one never does
 MAX_FILES, MAX_BYTES = 500, 10_000_000  # a file or folder with more is not copied
 
 __unittest = True  # unittest leaves files that say this out of the traceback of a failure
