@@ -168,7 +168,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         """Send the status line and the headers; length is the size of the body in bytes."""
         reason = reason or self.responses.get(status, ("",))[0]  # "Not Found" for 404
         headers = {"Server": "SidhHTTP/1.0", "Date": self.date_time_string(), **headers}
-        if status not in (204, 304):
+        if status not in (204, 304):  # these have no length
             headers["Content-Length"] = length
         if self.close_connection:
             headers["Connection"] = "close"
