@@ -5,18 +5,19 @@ Whatever one client does, the others are served, its thread ends, and nothing is
 import contextlib
 import errno
 import os
-import re
 import socket
 import struct
+import threading
 import time
 import tracemalloc
-import unittest
 from unittest import mock
 
+import config
 import main
+from router import route
 from tests.support import (
-    CHUNKED, GET, LIMIT, MEGABYTE, NEXT, POST, LiveServer, get, receive_all, statuses,
-    wait_until)
+    CHUNKED, GET, LIMIT, MEGABYTE, NEXT, POST, LiveServer, get, live_threads, may_open, receive_all,
+    running_server, statuses, wait_until)
 
 
 class InStep(LiveServer):
@@ -28,8 +29,8 @@ class InStep(LiveServer):
             b"\r\n" + GET: 200,
             get("/nope"): 404,
             get("http://other/echo?x=100%"): 200,
-            POST + b"Content-Length: 3\r\n\r\nabc": 200,
             POST + b"Content-Length: 27\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n": 200,
+            POST.replace(b"POST", b"PUT") + b"Content-Length: 27\r\n\r\n" + GET: 501,
             CHUNKED + b"5;a=b\r\nhello\r\n0\r\nTrailer: t\r\n\r\n": 200,
             b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n": 204,
         }.items():
@@ -39,29 +40,15 @@ class InStep(LiveServer):
 
     def test_a_request_in_doubt_is_refused_and_nothing_after_it_is_read(self):
         for raw, status in {
-            b"\r\n\r\n" + GET: 400,
-            GET.replace(b"\r\n", b"\n"): 400,
-            GET.replace(b"Host: a", b"X: y"): 400,
             GET.replace(b"Host: a", b"Host: a\r\n folded"): 400,
-            GET.replace(b"/1.1", b"/2.0"): 505,
-            GET.replace(b"GET", b"PUT"): 501,
-            get("/" + "a" * 65536): 414,
-            GET.replace(b"Host: a", b"Host: " + b"a" * 65536): 431,
             POST + b"Content-Length: 5\r\nContent-Length: 0\r\n\r\n": 400,
             POST + b"Content-Length: 9000\r\n\r\nabc": 400,
-            POST + b"Content-Length: 1048577\r\n\r\n": 413,
-            POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n": 400,
-            CHUNKED + b"0x1\r\nx\r\n0\r\n\r\n": 400,
-            CHUNKED + b"5;a b\r\nhello\r\n0\r\n\r\n": 400,
-            CHUNKED + b"100001\r\n": 413,
-            get("https://a/"): 400,
+            POST + b"Content-Length: 8388608\r\n\r\n" + b"x" * 8388608: 413,  # and it can be read
+            CHUNKED + b"5;a\x00b\r\nhello\r\n0\r\n\r\n": 400,
         }.items():
-            for before in (b"", GET):
-                with self.subTest(raw=raw[:100], before=before):
-                    self.assertEqual(statuses(self.exchange(before + raw + NEXT)),
-                                     [200] * bool(before) + [status])
+            with self.subTest(raw=raw[:100]):
+                self.assertEqual(statuses(self.exchange(GET + raw + NEXT)), [200, status])
         self.assertEqual(self.calls, [])
-        self.assertNotIn("Traceback", self.said())
 
     def test_pipelined_requests_are_answered_in_their_order_and_get_their_bodies(self):
         bodies = [b"%d" % number * number for number in range(1, 60)]
@@ -80,27 +67,13 @@ class InStep(LiveServer):
             client.sendall(bytes([byte]))
         self.assertTrue(client.recv(65536).endswith(b"\r\n\r\nabc"))
 
-    def test_a_client_that_waits_is_told_to_continue_unless_its_body_is_too_large(self):
+    def test_a_client_that_waits_for_it_is_told_to_continue(self):
         client = self.connect()
         client.sendall(b"GET /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n"
                        b"Content-Length: 3\r\n\r\n")
         self.assertEqual(client.recv(65536), b"HTTP/1.1 100 Continue\r\n\r\n")
         client.sendall(b"abc")
         self.assertTrue(client.recv(65536).endswith(b"abc"))
-        client.sendall(POST + b"Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n")
-        self.assertTrue(client.recv(65536).startswith(b"HTTP/1.1 413 "))
-
-    def test_a_connection_persists_until_it_is_asked_to_close(self):
-        for line, version, answers, word in [
-            (b"X: y", b"1.1", 2, b"keep-alive"), (b"Connection: Keep-Alive, CLOSE", b"1.1", 1, b"close"),
-            (b"X: y", b"1.0", 1, b"close"), (b"Connection: keep-alive", b"1.0", 1, b"close"),
-        ]:
-            with self.subTest(line=line, version=version):
-                with self.connect() as client:
-                    client.sendall(b"GET / HTTP/%b\r\nHost: a\r\n%b\r\n\r\n" % (version, line) + NEXT)
-                    answer = receive_all(client)  # it comes to an end, although we do not close
-                self.assertEqual(statuses(answer), [200] * answers)
-                self.assertEqual(re.search(rb"\r\nConnection: (.*)\r\n", answer)[1], word)
 
 
 class Silence(LiveServer):
@@ -108,59 +81,114 @@ class Silence(LiveServer):
               POST + b"Content-Length: 9\r\n\r\nabc", CHUNKED, CHUNKED + b"5\r\nhe",
               CHUNKED + b"0\r\nT: t\r\n")
 
-    def test_a_silent_connection_is_closed_after_the_timeout(self):
-        self.set_timeout(0.2)
-        start = time.monotonic()
-        clients = [self.connect() for _ in self.STALLS]
-        for client, raw in zip(clients, self.STALLS):
-            client.sendall(raw)
-        for client, raw in zip(clients, self.STALLS):
-            with self.subTest(raw=raw), client:
-                self.assertEqual(statuses(receive_all(client)), [200] if raw == GET else [])
-                self.assertGreater(time.monotonic() - start, 0.19)
-        self.await_threads()
-        self.assertEqual(len(self.said().splitlines()), 1)  # the one GET
+    @contextlib.contextmanager
+    def accepting_later(self, timeout=LIMIT):
+        """Let what clients send within it be there before the server looks at them."""
+        may_go_on = threading.Event()
+        get_request = main.Server.get_request
 
-    def test_a_client_that_takes_nothing_and_does_not_close_is_left_in_time(self):
-        self.add_page("/long", (200, "text/plain", b"x" * 60000))
-        self.make_large_file(64 * MEGABYTE)
-        self.set_timeout(0.2)
-        clients = [self.connect() for _ in range(2)]
-        for client, raw in zip(clients, [get("/long") * 300, get("/files/large.bin")]):
-            client.sendall(raw)
-            self.assertTrue(client.recv(1024))
-        self.await_threads()
+        def wait_first(server):
+            may_go_on.wait()
+            return get_request(server)
 
-    def test_a_client_hears_at_once_that_no_more_will_come_and_is_left_soon_afterwards(self):
-        self.set_timeout(2 * LIMIT)
-        seconds = []
-        for raw in (GET.replace(b"1.1", b"1.0"), b"nonsense\r\n"):
-            start = time.monotonic()
-            client = self.connect()
-            client.sendall(raw)
-            receive_all(client)  # although the client does not close
+        self.change(mock.patch.object(main.SidhHTTP, "timeout", timeout))
+        with mock.patch.object(main.Server, "get_request", wait_first):
+            try:
+                yield
+            finally:
+                may_go_on.set()
+
+    def test_whoever_is_silent_or_takes_nothing_is_left_after_the_timeout(self):
+        with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
+            file.truncate(64 * MEGABYTE)  # zeros that take no room on the disk
+        seconds = []  # when the server left each client
+        finish = main.SidhHTTP.finish
+
+        def finish_and_tell(connection):
             seconds.append(time.monotonic() - start)
-        self.assertLess(min(seconds), 0.9)
-        self.await_threads()
-        self.assertLess(time.monotonic() - start, 15)
+            finish(connection)
 
-    def test_stalled_connections_do_not_delay_others(self):
-        for raw in self.STALLS * 20:
-            self.connect().sendall(raw)
-        for _ in range(5):
-            self.assertEqual(self.get("/next").status, 200)  # long before the timeout
+        self.change(mock.patch.object(main.SidhHTTP, "finish", finish_and_tell))
+        with self.accepting_later(timeout=0.2):
+            start = time.monotonic()
+            clients = {raw: self.connect() for raw in [*self.STALLS, get("/files/large.bin")]}
+            for raw, client in clients.items():
+                client.sendall(raw)
+        wait_until(lambda: len(seconds) == len(clients), "the server has left all clients")
+        self.assertGreater(min(seconds), 0.19)
+        for raw, client in clients.items():
+            with self.subTest(raw=raw), client:
+                answer = receive_all(client)
+                is_whole = raw.startswith(b"GET") and raw.endswith(b"\r\n\r\n")
+                self.assertEqual(statuses(answer), [200] * is_whole)
+                # The more the system buffers, the longer a slow client needs to make room in it.
+                if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                    self.assertLess(len(answer), MEGABYTE)
 
     def test_a_burst_of_connections_is_served(self):
-        clients = [self.connect() for _ in range(300)]
+        if not may_open(400):
+            self.skipTest("this process may open too few files")
+        with self.accepting_later():
+            clients = [self.connect() for _ in range(120)]  # macOS lets 128 wait
+            for client, raw in zip(clients, self.STALLS * 6):
+                client.sendall(raw)
+            for client in clients[60:]:
+                client.sendall(GET)
+        for client in clients[60:]:
+            self.assertTrue(client.recv(65536).endswith(b"</h1>"))
         for client in clients:
-            client.sendall(GET)
-        self.assertTrue(all(client.recv(65536).endswith(b"</h1>") for client in clients))
-        self.assertEqual(main.Server.request_queue_size, 512)
+            client.close()
+
+    def test_a_client_that_is_idle_slow_or_waits_blocks_nobody(self):
+        may_go_on = threading.Event()
+
+        @route("/waits")
+        def waits(request):
+            may_go_on.wait()
+            return 200, "text/plain", "waited"
+
+        slow, waiting, idle = (self.connect() for _ in range(3))
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        waiting.sendall(get("/waits"))
+        self.assertEqual(self.get("/").status, 200)
+        slow.sendall(b"x\r\nConnection: close\r\n\r\n")
+        self.assertTrue(receive_all(slow).endswith(b"<h1>Hello</h1>"))
+        may_go_on.set()
+        self.assertTrue(waiting.recv(65536).endswith(b"waited"))
+        for client in (slow, waiting, idle):
+            client.close()
 
 
 class Leaving(LiveServer):
+    def test_a_client_that_is_to_leave_has_time_to_read_but_not_for_ever(self):
+        now = [0]
+
+        def receive(size):
+            now[0] += 1
+            return b"x"
+
+        connection = object.__new__(main.SidhHTTP)
+        with contextlib.ExitStack() as stack:
+            for name in ("connection", "rfile", "wfile"):
+                stack.enter_context(mock.patch.object(connection, name, mock.Mock(), create=True))
+            stack.enter_context(mock.patch.object(main, "time", mock.Mock(monotonic=lambda: now[0])))
+            connection.wfile.closed = False
+            connection.connection.recv.side_effect = receive
+            connection.finish()
+            order = [call[0] for call in connection.connection.method_calls]
+            self.assertEqual(order, ["settimeout", "shutdown", *["recv"] * LIMIT])
+            connection.connection.settimeout.assert_called_once_with(1)
+            connection.connection.shutdown.assert_called_once_with(socket.SHUT_WR)
+            connection.wfile.flush.assert_called_once_with()
+            for trouble in (b"", TimeoutError(), ConnectionResetError()):
+                connection.connection.recv.reset_mock()
+                connection.connection.recv.side_effect = [trouble]
+                connection.finish()
+                connection.connection.recv.assert_called_once()
+
     def test_a_client_that_resets_leaves_nothing_behind(self):
-        self.make_large_file(64 * MEGABYTE)
+        with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
+            file.truncate(64 * MEGABYTE)
         descriptors = count_descriptors()
         for raw in [GET * 20, get("/files/large.bin"), POST + b"Content-Length: 9\r\n\r\nabc"] * 5:
             client = self.connect()
@@ -172,101 +200,51 @@ class Leaving(LiveServer):
         wait_until(lambda: count_descriptors() == descriptors, "all that was opened is closed")
         self.await_threads()
         for line in self.said().splitlines():
-            self.assertRegex(line, r'"GET .*" 200 -\Z')
+            self.assertRegex(line, r'"GET .*" 200 OK\Z')
 
-    def peak(self, raw):
-        """Return how many bytes of memory the request took at the most; the page is one of these."""
+    def test_a_download_takes_little_memory(self):
         self.addCleanup(tracemalloc.stop)
-        buffer = bytearray(65536)
+        with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
+            file.truncate(20 * MEGABYTE)
+        buffer, received = bytearray(65536), 0
         with self.connect() as client:
             tracemalloc.start()
-            client.sendall(raw)
-            answer = bytes(buffer[:client.recv_into(buffer)])
-            while client.recv_into(buffer):
+            client.sendall(get("/files/large.bin"))
+            while received < 20 * MEGABYTE:
+                received += client.recv_into(buffer)
+            self.assertLess(tracemalloc.get_traced_memory()[1], 4 * MEGABYTE)
+
+    def test_after_a_failure_inside_it_a_server_of_these_tests_has_ended(self):
+        threads = live_threads()
+        with self.assertRaises(ZeroDivisionError), running_server() as server:
+            1 / 0
+        self.assertLessEqual(live_threads(), threads)
+        with self.assertRaises(OSError):
+            socket.create_connection(server.server_address)
+
+
+class Listening(LiveServer):
+    def test_while_no_connection_can_be_accepted_the_server_waits_between_two_tries(self):
+        trouble = OSError(errno.EMFILE, "Too many open files")
+        with mock.patch("socketserver.TCPServer.get_request", side_effect=trouble), \
+                mock.patch.object(main, "time") as clock:
+            with self.assertRaises(OSError):
+                main.Server.get_request(self.server)
+        clock.sleep.assert_called_once_with(0.1)
+
+    def test_a_port_has_one_server_and_is_free_again_at_once(self):
+        with running_server() as server:
+            with self.assertRaises(OSError):
+                main.Server(server.server_address, main.SidhHTTP)
+            with socket.create_connection(server.server_address, LIMIT) as client:
+                client.sendall(GET.replace(b"1.1", b"1.0"))
+                receive_all(client)  # until the server, first to close, has one in TIME_WAIT
+        main.Server(server.server_address, main.SidhHTTP).server_close()
+
+    def test_it_starts_without_asking_dns(self):
+        with mock.patch("socket.getfqdn", side_effect=AssertionError("looked up")):
+            with running_server():
                 pass
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-        self.assertRegex(answer, rb"\AHTTP/1\.1 (200|404|431) ")
-        return peak
-
-    def test_neither_a_request_nor_a_download_takes_much_memory(self):
-        self.make_large_file(20 * MEGABYTE)
-        head, tail = b" HTTP/1.1\r\nHost: a\r\n", b"\r\nConnection: close\r\n\r\n"
-        chunks = (b"1000\r\n" + b"x" * 4096 + b"\r\n") * 256 + b"0\r\n\r\n"
-        for raw, mebibytes in [
-            (b"GET /" + b"a" * 65000 + head + tail, 2), (b"GET /" + b"%41" * 21000 + head + tail, 6),
-            (b"GET / HTTP/1.1\r\nHost: " + b"a" * 65000 + tail, 2),
-            (b"GET /" + head + b"Connection: " + b"ab," * 21000 + tail, 6),
-            (POST + b"Content-Length: 1048576" + tail + b"x" * MEGABYTE, 3),
-            (POST + b"Transfer-Encoding: chunked" + tail + chunks, 3),
-            (b"GET /" + head + (b"X: " + b"a" * 60000 + b"\r\n") * 100, 2),
-            (get("/files/large.bin").replace(b"\r\n\r\n", tail), 4),
-        ]:
-            with self.subTest(raw=raw[:50]):
-                self.assertLess(self.peak(raw), mebibytes * MEGABYTE)
-
-    def test_requests_on_one_connection_leave_no_memory_behind(self):
-        client = self.connect()
-
-        def ask(times):
-            for _ in range(times):
-                client.sendall(GET)
-                client.recv(65536)
-            self.said()
-
-        ask(20)
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
-        ask(100)
-        before = tracemalloc.get_traced_memory()[0]
-        ask(500)
-        self.assertLess(tracemalloc.get_traced_memory()[0] - before, 64 * 1024)
-
-
-class Scarcity(LiveServer):
-    """What happens while no file and no connection can be opened."""
-
-    def test_while_no_connection_can_be_accepted_the_server_waits_and_then_goes_on(self):
-        refusals = []
-
-        def refuse(server):
-            refusals.append(time.monotonic())
-            raise OSError(errno.EMFILE, "Too many open files")
-
-        with mock.patch("socketserver.TCPServer.get_request", refuse):
-            client = self.connect()
-            client.sendall(GET)
-            wait_until(lambda: len(refusals) >= 3, "the server has tried three times")
-        self.assertTrue(client.recv(65536).endswith(b"</h1>"))
-        for earlier, later in zip(refusals, refusals[1:]):
-            self.assertGreater(later - earlier, 0.09)
-
-    @unittest.skipUnless(os.path.isdir("/proc/self/fd"), "this system does not list what is open")
-    def test_with_every_descriptor_spent_a_client_gets_a_response_and_the_console_the_reason(self):
-        import resource
-        client = self.connect()
-        client.sendall(GET)
-        client.recv(65536)
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
-        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
-        spent = []
-        with contextlib.suppress(OSError):
-            while True:
-                spent.append(os.open(os.devnull, os.O_RDONLY))
-        try:
-            found = {}
-            for path in ("/files/hello.txt", "/nope", "/"):
-                client.sendall(get(path))
-                found[path] = statuses(client.recv(65536))
-        finally:
-            for descriptor in spent:
-                os.close(descriptor)
-        self.assertEqual(found, {"/files/hello.txt": [503], "/nope": [404], "/": [200]})
-        self.assertRegex(self.said(), r"\] \[Errno 24\] Too many open files: '.*hello\.txt'\n")
-        client.sendall(get("/files/hello.txt"))
-        self.assertEqual(statuses(client.recv(65536)), [200])
 
 
 def count_descriptors():
