@@ -1,9 +1,7 @@
 """What the tests share: a server with pages and settings of its own, clients, and waiting.
 
-The pages in routes.py, the templates, the sample files and the settings may be edited. Few tests
-look at those, inside shipped(). All others bring their own.
-
-Nothing here sleeps and hopes: what takes time is waited for with wait_until(), whose limit is so
+The pages in routes.py, the templates, the sample files and the settings may be edited: few tests
+look at those, inside shipped(). What takes time is waited for with wait_until(), whose limit is so
 generous that only a real fault reaches it.
 """
 import contextlib
@@ -59,12 +57,11 @@ def shipped(name):
 def wait_until(condition, what):
     """Return what condition() returns as soon as that is true; fail if it never is."""
     deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {LIMIT} seconds in vain until {what}")
         time.sleep(0.002)
-    raise AssertionError(f"waited {LIMIT} seconds in vain until {what}")
+    return found
 
 
 def live_threads():
@@ -75,9 +72,8 @@ def live_threads():
 def has_ipv6():
     """Return whether this computer can listen on ::1."""
     try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-            return True
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        return True
     except OSError:
         return False
 
@@ -163,14 +159,14 @@ class Sandbox(unittest.TestCase):
         """Return a new folder with these files ("sub/a.txt" too), gone at the end of the test."""
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)  # Windows keeps what is open
-        for name in files:
+        for name in map(os.fsencode, files):
             try:
-                path = os.path.join(os.fsencode(folder), os.fsencode(name))
+                path = os.path.join(os.fsencode(folder), name)
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "wb") as file:
-                    file.write(b"content of " + os.fsencode(name))
+                    file.write(b"content of " + name)
             except (OSError, ValueError) as error:
-                self.skipTest(f"this file system refuses the name {name!a}: {error}")
+                self.skipTest(f"this file system refuses the name {name}: {error}")
         return folder
 
     def write(self, name, content):
@@ -209,17 +205,11 @@ def running_server(host="127.0.0.1"):
 
 @functools.lru_cache(None)
 def find_basic_fault():
-    """Return what is wrong if the server does not even answer a GET, "" if it does."""
-    answer = b"nothing"
-    with mock.patch.object(sys, "stderr", io.StringIO()) as console, \
-            mock.patch.dict(router.ROUTES, clear=True), running_server() as server:
-        with socket.create_connection(server.server_address, timeout=LIMIT) as client:
-            with contextlib.suppress(OSError):
-                client.sendall(NEXT)
-                answer = receive_all(client)
-    if statuses(answer) == [404]:
-        return ""
-    return f"a GET was answered with {answer[:80]!r}; the console says:\n{console.getvalue()}"
+    """Return what the console says if the server does not even answer a GET, "" if it does."""
+    with mock.patch.object(sys, "stderr", io.StringIO()) as console, running_server() as server:
+        with socket.create_connection(server.server_address, LIMIT) as client:
+            client.sendall(NEXT)
+            return "" if receive_all(client) else "a GET is not answered: " + console.getvalue()
 
 
 class LiveServer(Sandbox):
@@ -240,17 +230,14 @@ class LiveServer(Sandbox):
         self.threads = live_threads()
         self.addCleanup(self.assert_no_bug_in_main)
 
-    def assert_no_bug_in_main(self):
-        """Wait for the connections of this test, and look for a traceback that main.py caused.
-
-        It begins with the thread of the connection, that of a handler further inside.
-        """
-        self.await_threads()
-        self.assertNotIn("in process_request_thread", self.console.getvalue())
-
     def await_threads(self):
         """Wait until all connections of this test have ended."""
         wait_until(lambda: live_threads() <= self.threads, "all connections end")
+
+    def assert_no_bug_in_main(self):
+        """Fail after a traceback of main.py: it begins with the thread, that of a handler later."""
+        self.await_threads()
+        self.assertNotIn("in process_request_thread", self.console.getvalue())
 
     def connect(self):
         """Return a client's socket."""

@@ -1,4 +1,4 @@
-"""main.py on bad days: clients that stall, vanish, drip or never stop, and a server short of files.
+"""main.py on bad days: clients that stall, vanish, drip or never stop.
 
 Whatever one client does, the others are served, its thread ends, and nothing is left behind.
 """
@@ -14,10 +14,9 @@ from unittest import mock
 
 import config
 import main
-from router import route
 from tests.support import (
-    CHUNKED, GET, LIMIT, MEGABYTE, NEXT, POST, LiveServer, get, live_threads, may_open, receive_all,
-    running_server, statuses, wait_until)
+    CHUNKED, GET, LIMIT, MEGABYTE, NEXT, POST, LiveServer, get, live_threads, may_open,
+    receive_all, running_server, statuses, wait_until)
 
 
 class InStep(LiveServer):
@@ -49,16 +48,6 @@ class InStep(LiveServer):
             with self.subTest(raw=raw[:100]):
                 self.assertEqual(statuses(self.exchange(GET + raw + NEXT)), [200, status])
         self.assertEqual(self.calls, [])
-
-    def test_pipelined_requests_are_answered_in_their_order_and_get_their_bodies(self):
-        bodies = [b"%d" % number * number for number in range(1, 60)]
-        bodies.append(bytes(range(256)) * 4096)
-        raw = b"".join(b"GET /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
-                       % (len(body), body) for body in bodies)
-        answer = self.exchange(raw + NEXT)
-        positions = [answer.find(b"\r\n\r\n" + body + b"HTTP/1.1") for body in bodies]
-        self.assertNotIn(-1, positions)
-        self.assertEqual(positions, sorted(positions))
 
     def test_a_request_may_arrive_in_pieces(self):
         client = self.connect()
@@ -99,8 +88,7 @@ class Silence(LiveServer):
                 may_go_on.set()
 
     def test_whoever_is_silent_or_takes_nothing_is_left_after_the_timeout(self):
-        with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
-            file.truncate(64 * MEGABYTE)  # zeros that take no room on the disk
+        make_large_file(64 * MEGABYTE)
         seconds = []  # when the server left each client
         finish = main.SidhHTTP.finish
 
@@ -139,25 +127,6 @@ class Silence(LiveServer):
         for client in clients:
             client.close()
 
-    def test_a_client_that_is_idle_slow_or_waits_blocks_nobody(self):
-        may_go_on = threading.Event()
-
-        @route("/waits")
-        def waits(request):
-            may_go_on.wait()
-            return 200, "text/plain", "waited"
-
-        slow, waiting, idle = (self.connect() for _ in range(3))
-        slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
-        waiting.sendall(get("/waits"))
-        self.assertEqual(self.get("/").status, 200)
-        slow.sendall(b"x\r\nConnection: close\r\n\r\n")
-        self.assertTrue(receive_all(slow).endswith(b"<h1>Hello</h1>"))
-        may_go_on.set()
-        self.assertTrue(waiting.recv(65536).endswith(b"waited"))
-        for client in (slow, waiting, idle):
-            client.close()
-
 
 class Leaving(LiveServer):
     def test_a_client_that_is_to_leave_has_time_to_read_but_not_for_ever(self):
@@ -167,28 +136,21 @@ class Leaving(LiveServer):
             now[0] += 1
             return b"x"
 
-        connection = object.__new__(main.SidhHTTP)
-        with contextlib.ExitStack() as stack:
-            for name in ("connection", "rfile", "wfile"):
-                stack.enter_context(mock.patch.object(connection, name, mock.Mock(), create=True))
-            stack.enter_context(mock.patch.object(main, "time", mock.Mock(monotonic=lambda: now[0])))
-            connection.wfile.closed = False
-            connection.connection.recv.side_effect = receive
-            connection.finish()
-            order = [call[0] for call in connection.connection.method_calls]
-            self.assertEqual(order, ["settimeout", "shutdown", *["recv"] * LIMIT])
-            connection.connection.settimeout.assert_called_once_with(1)
-            connection.connection.shutdown.assert_called_once_with(socket.SHUT_WR)
-            connection.wfile.flush.assert_called_once_with()
-            for trouble in (b"", TimeoutError(), ConnectionResetError()):
-                connection.connection.recv.reset_mock()
-                connection.connection.recv.side_effect = [trouble]
+        for what, ending, times in [("goes on", receive, LIMIT), ("closes", [b""], 1),
+                                    ("is silent", TimeoutError(), 1), ("has gone", OSError(), 1)]:
+            client = mock.Mock(**{"recv.side_effect": ending, "wfile.closed": False})
+            connection = object.__new__(main.SidhHTTP)
+            connection.connection, connection.rfile, connection.wfile = client, client.rfile, client.wfile
+            with self.subTest(what), mock.patch.object(main, "time") as clock:
+                clock.monotonic = lambda: now[0]
                 connection.finish()
-                connection.connection.recv.assert_called_once()
+                self.assertEqual(client.mock_calls, [
+                    mock.call.settimeout(1), mock.call.wfile.flush(), mock.call.wfile.close(),
+                    mock.call.rfile.close(), mock.call.shutdown(socket.SHUT_WR),
+                    *[mock.call.recv(65536)] * times])
 
     def test_a_client_that_resets_leaves_nothing_behind(self):
-        with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
-            file.truncate(64 * MEGABYTE)
+        make_large_file(64 * MEGABYTE)
         descriptors = count_descriptors()
         for raw in [GET * 20, get("/files/large.bin"), POST + b"Content-Length: 9\r\n\r\nabc"] * 5:
             client = self.connect()
@@ -204,8 +166,7 @@ class Leaving(LiveServer):
 
     def test_a_download_takes_little_memory(self):
         self.addCleanup(tracemalloc.stop)
-        with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
-            file.truncate(20 * MEGABYTE)
+        make_large_file(20 * MEGABYTE)
         buffer, received = bytearray(65536), 0
         with self.connect() as client:
             tracemalloc.start()
@@ -245,6 +206,12 @@ class Listening(LiveServer):
         with mock.patch("socket.getfqdn", side_effect=AssertionError("looked up")):
             with running_server():
                 pass
+
+
+def make_large_file(size):
+    """Make FILE_DIR/large.bin, of zeros that take no room on the disk."""
+    with open(os.path.join(config.FILE_DIR, "large.bin"), "wb") as file:
+        file.truncate(size)
 
 
 def count_descriptors():
