@@ -64,31 +64,22 @@ def wait_until(condition, what):
     return found
 
 
-def live_threads():
-    """Return the threads that run. Those that ended oddly may stay in Python's list as a dummy."""
-    return {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy")}
-
-
 def has_ipv6():
     """Return whether this computer can listen on ::1."""
-    try:
+    with contextlib.suppress(OSError):
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
         return True
-    except OSError:
-        return False
 
 
 def may_open(count):
     """Return whether this process may have so many files open. macOS allows 256 until asked."""
-    try:
+    with contextlib.suppress(ImportError):  # Windows has no such limit
         import resource
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if 0 <= soft < count:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
-    except ImportError:  # Windows has no such limit
-        return True
-    except (ValueError, OSError):
-        return False
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+        return not 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count
     return True
 
 
@@ -140,10 +131,8 @@ class Sandbox(unittest.TestCase):
         return 200, "text/plain", "next"
 
     def add_page(self, path, response):
-        """Register a handler, named as_promised, that returns this response."""
-        @router.route(path)
-        def as_promised(request):
-            return response
+        """Register a handler that returns this response."""
+        router.route(path)(lambda request: response)
 
     def change(self, patch):
         """Change something until the end of the test."""
@@ -186,6 +175,11 @@ class Sandbox(unittest.TestCase):
         text = self.console.getvalue()
         self.console.truncate(self.console.seek(0))
         return text
+
+
+def live_threads():
+    """Return the threads that run. Those that ended oddly may stay in Python's list as a dummy."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("Dummy")}
 
 
 @contextlib.contextmanager
@@ -235,7 +229,7 @@ class LiveServer(Sandbox):
         wait_until(lambda: live_threads() <= self.threads, "all connections end")
 
     def assert_no_bug_in_main(self):
-        """Fail after a traceback of main.py: it begins with the thread, that of a handler later."""
+        """Fail after a traceback of main.py. That of a handler begins further inside."""
         self.await_threads()
         self.assertNotIn("in process_request_thread", self.console.getvalue())
 

@@ -2,8 +2,8 @@
 
 No network is needed for that: the bytes come from io.BytesIO.
 """
+import contextlib
 import io
-import random
 
 import main
 import router
@@ -34,18 +34,16 @@ def with_header(line):
 
 
 class Reading(Sandbox):
-    """Asserts what becomes of bytes."""
-
     def assert_refused(self, status, reason, raws):
         """Assert that each is refused like this, and that no client is told to continue before."""
-        for raw in raws:
-            with self.subTest(raw=raw[:200]):
-                connection = connection_with(raw)
+        connections = [connection_with(raw) for raw in raws]
+        for connection in connections:
+            with self.subTest(raw=connection.rfile.getvalue()[:200]):
                 with self.assertRaises(router.Refusal) as caught:
                     connection.next_request()
-                refusal = caught.exception
-                self.assertEqual((refusal.status, refusal.reason), (status, reason))
+                self.assertEqual(vars(caught.exception), {"status": status, "reason": reason})
                 self.assertEqual(connection.wfile.getvalue(), b"")
+        return connections
 
 
 class FirstLine(Reading):
@@ -85,17 +83,17 @@ class FirstLine(Reading):
                 read(raw)
 
     def test_a_line_in_doubt_is_refused(self):
-        self.assert_refused(400, "Bad Request Line", [
+        lines = [
             b"\r\n\r\n" + GET, b"\n" + GET, b" " + GET, b"\r" + GET, b"GET\r\n", b"GET /\r\n",
             b"GET / HTTP/1.1", b"GET / HTTP/1.1\r", GET.replace(b"\r\n", b"\n"),
             GET.replace(b"\r\n", b" \r\n"), GET.replace(b"GET ", b"GET  "),
             GET.replace(b" HTTP", b"  HTTP"), GET.replace(b"GET ", b"GET\t"),
-            GET.replace(b"/ ", b"/ x ")])
+            GET.replace(b"/ ", b"/ x ")]
         versions = [b"HTTP/1", b"HTTP/0.9", b"HTTP/1.10", b"HTTP/01.1", b"http/1.1", b"HTTP/1.x",
                     b"HTTP/1,1", b""]
         targets = [b"", b"/\x7f", b"/\x00", b"/\x1f", b"/\xe6\x97\xa5", b"/\xa0"]
         self.assert_refused(400, "Bad Request Line", [
-            *(head(version=version) for version in versions), *map(head, targets),
+            *lines, *(head(version=version) for version in versions), *map(head, targets),
             *(head(method=method) for method in (b"", b"G(T", b"G\xc9T"))])
         self.assert_refused(505, "HTTP Version Not Supported",
                             [head(version=b"HTTP/2.0"), head(version=b"HTTP/9.1")])
@@ -112,16 +110,12 @@ class FirstLine(Reading):
 class Headers(Reading):
     def test_they_are_read_as_they_were_sent_but_for_space_around_them(self):
         for line, name, value in [
-            (b"X: 1", "x", "1"),
-            (b"X:1", "X", "1"),
-            (b"x-y: \t two words \t", "X-Y", "two words"),
-            (b"X:", "X", ""),
+            (b"X: 1", "x", "1"), (b"X:1", "X", "1"), (b"X:", "X", ""), (b"X: a:b", "X", "a:b"),
+            (b"x-y: \t two words \t", "X-Y", "two words"), (b"X: 1\r\nx: 2", "Y", None),
             (b"X: tab\tand \x80\xff are text", "X", "tab\tand \x80\xff are text"),
-            (b"X: a:b", "X", "a:b"),
             # Only space and tab are cut off: other programs take the rest for a part of the value
             (b"X: \xa0a\xa0", "X", "\xa0a\xa0"), (b"X:\x85a\x85 ", "X", "\x85a\x85"),
             (b"!#$%&'*+-.^_`|~9A: a token", "!#$%&'*+-.^_`|~9A", "a token"),
-            (b"X: 1\r\nx: 2", "Y", None),
         ]:
             with self.subTest(line=line):
                 self.assertEqual(read(with_header(line)).headers[name], value)
@@ -180,18 +174,13 @@ class Headers(Reading):
 class Bodies(Reading):
     def test_the_body_is_what_its_length_or_its_chunks_say_and_the_rest_is_left(self):
         for raw, body in [
-            (GET, b""),
-            (with_header(b"Content-Length: 0"), b""),
-            (with_header(b"Content-Length: 3") + b"abc", b"abc"),
+            (GET, b""), (with_header(b"Content-Length: 3") + b"abc", b"abc"),
             (with_header(b"content-length: 000000000000000003") + b"abc", b"abc"),  # 18 digits
             (POST + b"Content-Length: 27\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n",
              b"GET / HTTP/1.1\r\nHost: b\r\n\r\n"),
-            (CHUNKED + b"0\r\n\r\n", b""),
-            (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
+            (CHUNKED + b"0\r\n\r\n", b""), (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
             (CHUNKED + b"A\r\n0123456789\r\na\r\n0123456789\r\n000\r\n\r\n", b"0123456789" * 2),
-            (CHUNKED + b"2\r\n\r\n\r\n0\r\n\r\n", b"\r\n"),
-            (CHUNKED + b"1;a=b;c=\"d;\\\"e\";f\r\nx\r\n0; g\r\n\r\n", b"x"),
-            (CHUNKED + b"1; ~\r\nx\r\n0\r\n\r\n", b"x"),
+            (CHUNKED + b"2;a=b;c=\"d\"\r\n\r\n\r\n0; ~\r\n\r\n", b"\r\n"),
             (CHUNKED + b"1\r\nx\r\n0\r\nTrailer: t\r\nContent-Length: 9\r\n\r\n", b"x"),
             (POST + b"TRANSFER-ENCODING: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", b"x"),
         ]:
@@ -237,11 +226,12 @@ class Bodies(Reading):
 class Limits(Reading):
     def test_first_line_and_headers_together_have_a_limit_and_no_more_is_read(self):
         raw = b"GET / HTTP/1.1\r\n" + b"Host: a\r\nX: y\r\n\r\n"  # 16 and 17 bytes
-        for limit in (32, 31, 17, 16, 15, 1):
-            self.set_config(MAX_HEAD=limit)
-            self.assert_refused(431, "Head Too Long", [raw, raw[:limit + 1]])
         self.set_config(MAX_HEAD=33)
         self.assertEqual(read(raw).headers["X"], "y")
+        for limit in (32, 31, 17, 16, 15, 1):
+            self.set_config(MAX_HEAD=limit)
+            refused, = self.assert_refused(431, "Head Too Long", [raw])
+            self.assertEqual(refused.rfile.tell(), limit + 1)
 
     def test_a_hundred_lines_are_the_limit_of_headers_and_of_those_after_a_body(self):
         for start, free in (GET[:-2], 98), (CHUNKED + b"0\r\n", 99):
@@ -260,46 +250,22 @@ class Limits(Reading):
     def test_a_body_has_a_limit_and_is_refused_before_it_is_read(self):
         self.set_config(MAX_BODY=100)
         start = CHUNKED + b"32\r\n" + b"x" * 50 + b"\r\n"
-        for raw, size in [(POST + b"Content-Length: 100\r\n\r\n" + b"x" * 100, 100),
-                          (start + b"32\r\n" + b"x" * 50 + b"\r\n0\r\n\r\n", 100)]:
-            self.assertEqual(len(read(raw).body), size)
+        for raw in (with_header(b"Content-Length: 100") + b"x" * 100,
+                    start + b"32\r\n" + b"x" * 50 + b"\r\n0\r\n\r\n"):
+            self.assertEqual(len(read(raw).body), 100)
         self.assert_refused(413, "Body Too Large", [
             with_header(b"Content-Length: 101"), with_header(b"Content-Length: " + b"9" * 18),
             start + b"33\r\n", CHUNKED + b"65\r\n", CHUNKED + b"F" * 254 + b"\r\n"])
 
 
 class AnyBytes(Reading):
-    SOUND = [b"GET /a%20b?x=%C3%A9 HTTP/1.1\r\nHost: a.b:80\r\nContent-Length: 3\r\n\r\nabc",
-             b"POST http://[::1]/ HTTP/1.0\r\nHost: [::1]\r\nConnection: close\r\n\r\n",
-             CHUNKED + b"2;a=b\r\nxy\r\n0\r\nT: t\r\n\r\n"]
-
-    def assert_request_or_refusal(self, raw):
-        """Assert that these bytes are refused, or that what is read obeys the grammar."""
-        try:
-            request = read(raw)
-        except EOFError:
-            return
-        except router.Refusal as refusal:
-            self.assertIn(refusal.status, (400, 413, 431, 505), raw)
-            return
-        self.assertRegex(request.method, rf"\A{router.TOKEN}\Z", raw)
-        self.assertTrue(request.path.startswith("/") or request.path == "*", raw)
-        self.assertRegex(request.query, r'\A[!"$-~]*\Z', raw)
-        for name, value in request.headers.items():
-            self.assertRegex(name, rf"\A{router.TOKEN}\Z", raw)
-            self.assertNotRegex(value, "[\x00-\x08\x0a-\x1f\x7f]", raw)
-
-    def test_whatever_comes_is_a_request_or_refused(self):
-        for raw in self.SOUND:
+    def test_whatever_one_byte_becomes_it_is_a_request_or_a_refusal(self):
+        for raw in [b"GET /a%20b?x=%C3 HTTP/1.1\r\nHost: a.b:80\r\nContent-Length: 3\r\n\r\nabc",
+                    b"POST http://[::1]/ HTTP/1.0\r\nHost: [::1]\r\nConnection: close\r\n\r\n",
+                    CHUNKED + b"2;a=b\r\nxy\r\n0\r\nT: t\r\n\r\n"]:
             for at in range(len(raw)):
                 for byte in range(at % 7, 256, 7):
-                    self.assert_request_or_refusal(raw[:at] + bytes([byte]) + raw[at + 1:])
-        chance = random.Random(20)
-        for _ in range(2000):
-            raw = bytearray(chance.choice(self.SOUND))
-            for _ in range(chance.randint(1, 4)):
-                at = chance.randrange(len(raw) + 1)
-                stop = at + chance.randint(0, 20)
-                raw[at:stop] = chance.choice([b"", raw[at:stop] * 2, b"\r\n", b"\n", b" ", b"\0",
-                                              b":", b"%", b"0", b"\xff", GET])
-            self.assert_request_or_refusal(bytes(raw))
+                    with contextlib.suppress(EOFError, router.Refusal):
+                        request = read(raw[:at] + bytes([byte]) + raw[at + 1:])
+                        words = [request.method, request.query, *request.headers.values()]
+                        self.assertNotRegex("".join(words), "[\x00-\x08\x0a-\x1f\x7f]")
