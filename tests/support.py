@@ -71,18 +71,6 @@ def has_ipv6():
         return True
 
 
-def may_open(count):
-    """Return whether this process may have so many files open. macOS allows 256 until asked."""
-    with contextlib.suppress(ImportError):  # Windows has no such limit
-        import resource
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if 0 <= soft < count:
-            with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
-        return not 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count
-    return True
-
-
 def make_request(path="/", query="", method="GET", body=b"", version="HTTP/1.1"):
     """Return a Request as a handler gets it, without any server."""
     return router.Request(method, path, query, version, Message(), body, ("127.0.0.1", 0))

@@ -1,19 +1,19 @@
 """The pages in a real browser: headless Chromium, where this machine has it."""
 import os
+import re
 import shutil
 import subprocess
 import unittest
 
 import utils
 from router import route
-from tests.support import LIMIT, PROJECT, LiveServer, may_open, shipped
+from tests.support import LIMIT, PROJECT, LiveServer, shipped
 
 NAMES = ["chromium", "chromium-browser", "google-chrome"]
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 # --no-sandbox: in a container, and for root, Chromium starts in no other way.
-OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-           "--disable-background-networking", "--disable-component-update", "--disable-sync",
+OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
            "--blink-settings=preferredColorScheme=0", "--virtual-time-budget=3000", "--dump-dom"]
 
 # It looks at two pages that are as wide as a phone, and writes down what it finds.
@@ -22,19 +22,16 @@ SCRIPT = """<iframe width="390" src="/home"></iframe><iframe width="390" src="/s
 addEventListener("load", () => {
     const [home, shown] = Array.from(frames, (frame) => frame.document);
     home.querySelector("button").click();
-    const ink = getComputedStyle(shown.body).backgroundColor.match(/\\d+/g);
-    const picture = home.querySelector("img").naturalWidth;
-    const width = shown.documentElement.scrollWidth;
+    const light = getComputedStyle(shown.body).backgroundColor.match(/\\d+/g);
     setInterval(() => {
-        const time = home.querySelector("output").textContent;
-        document.title = `${picture} wide, ${time}, ${width <= 390}, ${Math.max(...ink) < 128}`;
+        document.title = [home.querySelector("img").naturalWidth, Math.max(...light),
+            shown.documentElement.scrollWidth, home.querySelector("output").textContent];
     }, 10);
 });
 </script>"""
 
 
-@unittest.skipUnless(CHROMIUM, f"none of these is installed: {', '.join(NAMES)}")
-@unittest.skipUnless(may_open(1000), "a browser needs more open files")
+@unittest.skipUnless(CHROMIUM, f"none of {NAMES} is installed")
 class Browser(LiveServer):
     @shipped("templates/home.html, templates/request.html or files/style.css")
     def test_the_button_shows_the_time_and_a_long_request_fits_a_phone_in_the_dark(self):
@@ -50,9 +47,15 @@ class Browser(LiveServer):
             return 200, "text/html", utils.render_template("request.html", **values)
 
         folder = self.make_folder()
-        page = subprocess.run(
+        done = subprocess.run(
             [CHROMIUM, *OPTIONS, "--user-data-dir=" + os.path.join(folder, "profile"),
              "http://{}:{}/phone".format(*self.address)],
             env={**os.environ, "TMPDIR": folder}, stdin=subprocess.DEVNULL, encoding="utf-8",
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=LIMIT, check=True).stdout
-        self.assertRegex(page, r"<title>[1-9]\d+ wide, \d{4}-[\d-]{5} [\d:]{8}, true, true</title>")
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=LIMIT, check=False)
+        if done.returncode != 0:
+            self.skipTest(f"{CHROMIUM} does not run here")
+        found = re.search("<title>(.*),(.*),(.*),(.*)</title>", done.stdout)
+        self.assertGreater(int(found[1]), 100)  # the picture
+        self.assertLess(int(found[2]), 128)
+        self.assertLessEqual(int(found[3]), 390)
+        self.assertRegex(found[4], r"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\Z")

@@ -12,11 +12,9 @@ SETTINGS = {"HOST": "127.0.0.1", "PORT": "9999", "TIMEOUT": 30, "MAX_HEAD": 6553
 
 
 class Settings(unittest.TestCase):
-    def setUp(self):
+    def test_from_any_folder_they_are_those_of_the_file_and_the_environment_overrides_two(self):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(os.path.join(PROJECT, "tests"))
-
-    def test_from_any_folder_they_are_those_of_the_file_and_the_environment_overrides_two(self):
         for environment, different in [
             ({}, {}),
             ({"MINI_HOST": "", "MINI_PORT": " "}, {}),

@@ -3,35 +3,20 @@
 Most tests run it as a process of its own, with a routes.py and settings of the test's.
 """
 import contextlib
-import http.client
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 from unittest import mock
-from urllib.parse import urlsplit
 
 import config
 import main
-from tests.support import LIMIT, PROJECT, find_basic_fault, get, has_ipv6
+from tests.support import LIMIT, PROJECT, Sandbox, get, has_ipv6
 
-# What runs before main.py in the same process
-BEFORE = """import os, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it
-sys.path[:0] = [{folder!a}, {project!a}]
-import config
-config.HOST, config.PORT = {host!a}, "0"
-"""
-RUN_MAIN = f"""
-import runpy
-runpy.run_path({os.path.join(PROJECT, "main.py")!a}, run_name="__main__")
-"""
 PAGES = """import atexit
 from router import route
 import utils
@@ -52,29 +37,29 @@ def prints(request):
 
 atexit.register(print, "last words")
 """
+RUN_MAIN = f"""
+import runpy
+runpy.run_path({os.path.join(PROJECT, "main.py")!a}, run_name="__main__")
+"""
 # PYTHONUNBUFFERED would hide what happens to buffers while Python ends.
 ENVIRONMENT = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
 
 
-class Program(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        if find_basic_fault():
-            raise AssertionError(find_basic_fault())
-
+class Program(Sandbox):
     def setUp(self):
-        self.folder = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        with open(os.path.join(self.folder, "routes.py"), "w", encoding="ascii") as file:
-            file.write(PAGES)
+        super().setUp()
+        self.write("routes.py", PAGES.encode())
 
     def run_python(self, code, host="127.0.0.1", stdout=subprocess.PIPE):
         """Start Python in a folder that is not the project's."""
-        before = BEFORE.format(folder=self.folder, project=PROJECT, host=host)
-        process = subprocess.Popen([sys.executable, "-c", before + code], encoding="utf-8",
-                                   cwd=self.folder, env=ENVIRONMENT, stdin=subprocess.DEVNULL,
-                                   stdout=stdout, stderr=subprocess.PIPE)
+        before = f"""import config, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it
+config.HOST, config.PORT = {host!a}, "0"
+"""
+        process = subprocess.Popen(
+            [sys.executable, "-c", before + code], cwd=self.folder, encoding="utf-8",
+            env={**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([self.folder, PROJECT])},
+            stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE)
         self.addCleanup(process.__exit__, None, None, None)  # waits, and closes the pipes
         self.addCleanup(process.kill)
         timer = threading.Timer(2 * LIMIT, process.kill)
@@ -82,37 +67,27 @@ class Program(unittest.TestCase):
         self.addCleanup(timer.cancel)
         return process
 
-    def read_address(self, process):
-        """Return the (host, port) that the program says it listens on."""
-        line = process.stdout.readline()
-        self.assertRegex(line, r"\Aserver running on http://\S+:\d+ \(Ctrl\+C stops it\)\n\Z")
-        url = urlsplit(line.split()[3])
-        return url.hostname, url.port
-
-    def assert_serves(self, address, path="/"):
-        """Assert that a server answers."""
-        connection = http.client.HTTPConnection(*address, timeout=LIMIT)
-        with contextlib.closing(connection):
-            connection.request("GET", path)
-            self.assertEqual(connection.getresponse().read(), b"<h1>Hello</h1>")
+    def connect(self, first_line):
+        """Return a client of the program that has printed this line, and the address in it."""
+        form = r"server running on (http://\[?(.+?)\]?:(\d+)) \(Ctrl\+C stops it\)\r?\n"
+        url, host, port = re.match(form, first_line).groups()
+        client = socket.create_connection((host, int(port)), LIMIT)
+        self.addCleanup(client.close)
+        return client, url
 
 
 class Start(Program):
     def test_it_prints_its_address_and_its_pages_at_once(self):
-        for host, local in {"127.0.0.1": "127.0.0.1", "::": "[::1]"}.items():
-            if host == "::" and not has_ipv6():
-                continue
-            with self.subTest(host):
-                process = self.run_python(RUN_MAIN, host)
-                address = self.read_address(process)
-                for path in ("/", "/%E6%97%A5%20%E6%9C%AC"):
-                    self.assertEqual(process.stdout.readline(),
-                                     f"  http://{local}:{address[1]}{path}\n")
-                    self.assert_serves(address, path)
+        for host in ["127.0.0.1", *["::"] * bool(has_ipv6())]:
+            process = self.run_python(RUN_MAIN, host)
+            client, url = self.connect(process.stdout.readline())
+            for path in ("/", "/%E6%97%A5%20%E6%9C%AC"):
+                self.assertEqual(process.stdout.readline(), f"  {url}{path}\n")
+                client.sendall(get(path))
+                self.assertTrue(client.recv(65536).endswith(b"<h1>Hello</h1>"))
 
     def test_importing_the_modules_prints_nothing_opens_no_socket_and_reads_no_file_of_types(self):
-        with open(os.path.join(self.folder, "mime.types"), "wb") as file:
-            file.write(b"text/wrong zzz\n\xff")
+        self.write("mime.types", b"text/wrong zzz\n\xff")
         process = self.run_python("""
 import mimetypes
 mimetypes.knownfiles = ["mime.types"]
@@ -132,35 +107,34 @@ print(utils.download_headers("a.zzz")["Content-Type"], utils.CONSOLE == [sys.std
             ("127.0.0.1", "-1", "0-65535"), ("127.0.0.1", 70000, "0-65535"),
             ("é..b", "0", "label|hostname"), ("203.0.113.1", "0", r"\[(Errno|WinError)"),
         ]:
-            with self.subTest(host=host, port=port), \
-                    mock.patch.object(main.Server, "address_family", socket.AF_INET), \
-                    mock.patch.multiple(config, HOST=host, PORT=port):
-                with self.assertRaises(SystemExit) as caught:
-                    main.main()
-                self.assertRegex(caught.exception.code,
-                                 rf"\Acannot listen on {host}, port {port}: .*({why}).*\n"
-                                 r"To change them, set MINI_HOST and MINI_PORT, or edit config\.py.")
+            self.set_config(HOST=host, PORT=port)
+            with self.subTest(host=host, port=port), self.assertRaises(SystemExit) as caught, \
+                    mock.patch.object(main.Server, "address_family", socket.AF_INET):
+                main.main()
+            self.assertRegex(caught.exception.code,
+                             rf"\Acannot listen on {host}, port {port}: .*({why}).*\n"
+                             r"To change them, set MINI_HOST and MINI_PORT, or edit config\.py\.")
 
 
 @unittest.skipUnless(os.name == "posix", "Windows has no signals that end one program politely")
 class Stop(Program):
-    def test_ctrl_c_and_kill_end_it_quietly_whatever_clients_do(self):
-        for number, sent in [(signal.SIGINT, [b"GET / HTTP/1.1\r\n", get("/long")]),
-                             (signal.SIGTERM, [])]:
-            with self.subTest(number.name), contextlib.ExitStack() as clients:
-                process = self.run_python(RUN_MAIN)
-                address = self.read_address(process)
-                for raw in sent:
-                    client = clients.enter_context(socket.create_connection(address))
-                    client.sendall(raw)
-                if sent:
-                    self.assertIn(b" 200 ", client.recv(20))  # and then it stops reading
-                process.send_signal(number)
-                self.assertEqual(process.wait(LIMIT), 0)
-                self.assertNotIn("Traceback", process.stderr.read())
-                if not sent:
-                    end = r"\nserver closed\.\.\.\nlast words\n\Z"  # these of routes.py
-                    self.assertRegex(process.stdout.read(), end)
+    def test_ctrl_c_ends_it_quietly_whatever_clients_do(self):
+        process = self.run_python(RUN_MAIN)
+        line = process.stdout.readline()
+        self.connect(line)[0].sendall(b"GET / HTTP/1.1\r\n")
+        busy = self.connect(line)[0]
+        busy.sendall(get("/long"))
+        self.assertIn(b" 200 ", busy.recv(20))  # and then it stops reading
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(LIMIT), 0)
+        self.assertNotIn("Traceback", process.stderr.read())
+
+    def test_after_a_kill_it_says_that_it_is_closed_and_routes_py_may_have_the_last_word(self):
+        process = self.run_python(RUN_MAIN)
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual((process.wait(LIMIT), process.stderr.read()), (0, ""))
+        self.assertRegex(process.stdout.read(), r"\nserver closed\.\.\.\nlast words\n\Z")
 
     @unittest.skipUnless(hasattr(os, "openpty"), "this system has no terminals for programs")
     def test_a_handler_that_prints_does_not_disturb_the_end(self):
@@ -172,13 +146,11 @@ class Stop(Program):
         process = self.run_python(RUN_MAIN, stdout=of_program)
         os.close(of_program)
         shown = os.read(terminal, 1000).decode()
-        port = int(re.search(r":(\d+) ", shown)[1])
-        with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(get("/prints"))
-            while "." * 100 not in shown:
-                shown = os.read(terminal, 1000).decode()
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(OSError):  # the terminal of a program that has ended
-                while os.read(terminal, 65536):
-                    pass
+        self.connect(shown)[0].sendall(get("/prints"))
+        while "." * 100 not in shown:
+            shown = os.read(terminal, 1000).decode()
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the terminal of a program that has ended
+            while os.read(terminal, 65536):
+                pass
         self.assertEqual((process.wait(LIMIT), process.stderr.read()), (0, ""))

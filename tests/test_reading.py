@@ -59,9 +59,7 @@ class FirstLine(Reading):
             (b"http://other/home", "/home", ""),  # which host it is does not count
             (b"HTTP://A.b:80/home?x=/?", "/home", "x=/?"), (b"http://[::F]:80/home", "/home", ""),
         ]:
-            with self.subTest(target=target):
-                request = read(head(target))
-                self.assertEqual((request.path, request.query), (path, query))
+            self.assertEqual(read(head(target))[1:3], (path, query))
 
     def test_it_says_the_method_which_may_be_any_word_and_the_version(self):
         for raw, expected in [
@@ -72,9 +70,8 @@ class FirstLine(Reading):
             (head(b"/", b"HTTP/1.0", b"", b"HEAD"), ("HEAD", "/", "", "HTTP/1.0")),
             (head(method=b"!#$%&'*+-.^_`|~0Az"), ("!#$%&'*+-.^_`|~0Az", "/", "", "HTTP/1.1")),
         ]:
-            with self.subTest(raw=raw):
-                self.assertEqual(read(raw)[:4], expected)
-                self.assertEqual(read(raw).client_address, ("::1", 50000))
+            self.assertEqual(read(raw)[:4], expected)
+            self.assertEqual(read(raw).client_address, ("::1", 50000))
 
     def test_where_the_bytes_end_between_two_lines_there_is_no_request(self):
         for raw in (b"", b"\r\n", b"GET / HTTP/1.1\r\n", GET[:-2], CHUNKED, CHUNKED + b"0\r\n",
@@ -117,8 +114,7 @@ class Headers(Reading):
             (b"X: \xa0a\xa0", "X", "\xa0a\xa0"), (b"X:\x85a\x85 ", "X", "\x85a\x85"),
             (b"!#$%&'*+-.^_`|~9A: a token", "!#$%&'*+-.^_`|~9A", "a token"),
         ]:
-            with self.subTest(line=line):
-                self.assertEqual(read(with_header(line)).headers[name], value)
+            self.assertEqual(read(with_header(line)).headers[name], value)
         self.assertEqual(read(with_header(b"X: 1\r\nx: 2")).headers.get_all("X"), ["1", "2"])
 
     def test_a_line_in_doubt_is_refused(self):
@@ -136,10 +132,9 @@ class Headers(Reading):
             (b"connection: Keep-Alive, CLOSE", b"HTTP/1.1", True),
             (b"Connection: x\r\nConnection: \t close ,y", b"HTTP/1.1", True),
         ]:
-            with self.subTest(line=line):
-                connection = connection_with(head(b"/", version, b"Host: a\r\n" + line + b"\r\n"))
-                connection.next_request()
-                self.assertIs(connection.close_connection, closes)
+            connection = connection_with(head(b"/", version, b"Host: a\r\n" + line + b"\r\n"))
+            connection.next_request()
+            self.assertIs(connection.close_connection, closes, line)
 
     def test_a_client_that_waits_for_it_is_told_to_continue(self):
         for line, version, told in [
@@ -148,20 +143,18 @@ class Headers(Reading):
             (b"Expect: 100-continue", b"HTTP/1.0", False),
             (b"Expect: something", b"HTTP/1.1", False), (b"X: 100-continue", b"HTTP/1.1", False),
         ]:
-            with self.subTest(line=line, version=version):
-                connection = connection_with(head(b"/", version, b"Host: a\r\n" + line + b"\r\n"))
-                connection.next_request()
-                self.assertEqual(connection.wfile.getvalue(),
-                                 b"HTTP/1.1 100 Continue\r\n\r\n" if told else b"")
+            connection = connection_with(head(b"/", version, b"Host: a\r\n" + line + b"\r\n"))
+            connection.next_request()
+            self.assertEqual(connection.wfile.getvalue(),
+                             b"HTTP/1.1 100 Continue\r\n\r\n" if told else b"", line)
         self.assert_refused(413, "Body Too Large",
                             [with_header(b"Expect: 100-continue\r\nContent-Length: 9999999")])
 
     def test_a_host_is_a_name_or_an_address_with_or_without_a_port(self):
         for host in ["a", "example.com", "my_host-1.example", "127.0.0.1:9999", "a:", "a:00080",
                      "%41~!$&'()*+;=", "[::1]", "[2001:DB8::aF]:80", "[::ffff:1.2.3.4]:"]:
-            with self.subTest(host=host):
-                request = read(head(headers=f"Host: {host}\r\n".encode()))
-                self.assertEqual(request.headers["Host"], host)
+            request = read(head(headers=f"Host: {host}\r\n".encode()))
+            self.assertEqual(request.headers["Host"], host)
         for version in (b"HTTP/1.1", b"HTTP/1.0"):
             self.assert_refused(400, "Bad Host", [
                 head(b"/", version, f"Host: {host}\r\n".encode("latin-1")) for host in (

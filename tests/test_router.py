@@ -14,10 +14,9 @@ RESPONSES = [
     ((200, "text/html", "<p>é</p>"), (200, "text/html; charset=utf-8", b"<p>\xc3\xa9</p>")),
     ((200, "text/plain;charset=latin-1", "é"), (200, "text/plain; charset=utf-8", b"\xc3\xa9")),
     ((200, "text/plain; charset=latin-1", b"\xe9"), (200, "text/plain; charset=latin-1", b"\xe9")),
-    ((200, "text/csv", b"\xff"), (200, "text/csv", b"\xff")),
     ((200, "application/json", '"é"'), (200, "application/json", b'"\xc3\xa9"')),
     ((200, "application/vnd.a+b-c_d ; x", ""), (200, "application/vnd.a+b-c_d ; x", b"")),
-    ((HTTPStatus.NOT_FOUND, "image/svg+xml", b""), (404, "image/svg+xml", b"")),
+    ((HTTPStatus.NOT_FOUND, "image/svg+xml", b"\xff"), (404, "image/svg+xml", b"\xff")),
     ((599, "a/b", b""), (599, "a/b", b"")),
 ]
 
@@ -31,11 +30,9 @@ WRONG_RESPONSES = [
     ((200, "text/html", "x", {}, "y"), "response "),
     ((None, "text/html", "x"), "status is None, not a number from 200 to 599"),
     (("200", "text/html", "x"), "status is '200', not a number from 200 to 599"),
-    ((200.0, "text/html", "x"), "status is 200.0, not"),
     ((199, "text/html", "x"), "status is 199, not"),
     ((600, "text/html", "x"), "status is 600, not"),
     ((200, None, "x"), "content type is None, not like 'text/html'"),
-    ((200, "html", "x"), "content type is 'html', not"),
     ((200, "<h1>Hello</h1>", "text/html"), "content type is '<h1>Hello</h1>', not"),
     ((200, "text/html\r\nX-Evil: 1", "x"), "content type is 'text/html\\r\\nX-Evil: 1', not"),
     ((200, "text/html;\n", "x"), "content type is 'text/html;\\n', not"),
@@ -43,16 +40,14 @@ WRONG_RESPONSES = [
     ((200, "text/é", "x"), "content type is 'text/é', not"),
     ((200, "text/html", None), "body is None, not text (str) or bytes"),
     ((200, "text/html", bytearray(b"x")), "body is bytearray(b'x'), not"),
-    ((200, "text/html", {"a": 1}), "body is {'a': 1}, not"),
 ]
 
 
 class Routes(Sandbox):
     def test_a_handler_is_registered_and_given_back_unchanged(self):
         for path in ("/about", "/a b/ü%/", "/100%"):
-            with self.subTest(path):
-                self.assertIs(router.route(path)(print), print)
-                self.assertIs(router.ROUTES[path], print)
+            self.assertIs(router.route(path)(print), print)
+            self.assertIs(router.ROUTES[path], print)
 
     def test_a_second_handler_for_a_path_is_refused_and_the_first_stays(self):
         router.route("/about")(functools.partial(print, "first"))
@@ -63,10 +58,9 @@ class Routes(Sandbox):
     def test_what_is_no_path_is_refused_and_shown(self):
         for path in ("about", "", " /about", "/about?x=1", "/about#top", "/a\n?", None, b"/about",
                      self.setUp):  # as from @route without parentheses
-            with self.subTest(path=path):
-                with self.assertRaises(ValueError) as caught:
-                    router.route(path)
-                self.assertIn(repr(path), str(caught.exception))
+            with self.assertRaises(ValueError) as caught:
+                router.route(path)
+            self.assertIn(repr(path), str(caught.exception))
 
     @shipped("router.py")
     def test_whoever_tries_a_path_parameter_learns_that_it_is_an_exercise(self):
@@ -79,10 +73,8 @@ class Routes(Sandbox):
 class Responses(unittest.TestCase):
     def test_a_response_is_made_ready_to_send(self):
         for response, expected in RESPONSES:
-            with self.subTest(response=response):
-                ready = router.check_response(response)
-                self.assertEqual(ready[:3], expected)
-                self.assertIs(type(ready[0]), int)
+            ready = router.check_response(response)
+            self.assertEqual((ready[:3], type(ready[0])), (expected, int))
 
     def test_of_anything_else_it_is_said_what_is_wrong(self):
         for response, message in WRONG_RESPONSES:
