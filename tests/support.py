@@ -5,7 +5,6 @@ look at those, inside shipped(). What takes time is waited for with wait_until()
 generous that only a real fault reaches it.
 """
 import contextlib
-import functools
 import http.client
 import io
 import os
@@ -185,23 +184,12 @@ def running_server(host="127.0.0.1"):
     wait_until(lambda: live_threads() <= threads, "the threads of all clients end")
 
 
-@functools.lru_cache(None)
-def find_basic_fault():
-    """Return what the console says if the server does not even answer a GET, "" if it does."""
-    with mock.patch.object(sys, "stderr", io.StringIO()) as console, running_server() as server:
-        with socket.create_connection(server.server_address, LIMIT) as client:
-            client.sendall(NEXT)
-            return "" if receive_all(client) else "a GET is not answered: " + console.getvalue()
-
-
 class LiveServer(Sandbox):
     """The tests of a class share a running server."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        if find_basic_fault():
-            raise AssertionError(find_basic_fault())
         serving = running_server()
         cls.server = serving.__enter__()
         cls.addClassCleanup(serving.__exit__, None, None, None)

@@ -1,7 +1,4 @@
-"""main.py on bad days: clients that stall, vanish, drip or never stop.
-
-Whatever one client does, the others are served, its thread ends, and nothing is left behind.
-"""
+"""main.py on bad days: clients that stall, vanish, drip or never stop."""
 import contextlib
 import errno
 import os
@@ -112,6 +109,7 @@ class Leaving(LiveServer):
 
         def receive(size):
             now[0] += 1
+            self.assertLess(now[0], 2 * LIMIT)
             return b"x"
 
         for what, ending, times in [("goes on", receive, LIMIT), ("closes", [b""], 1),

@@ -52,7 +52,7 @@ class Program(Sandbox):
 
     def run_python(self, code, host="127.0.0.1", stdout=subprocess.PIPE):
         """Start Python in a folder that is not the project's."""
-        before = f"""import config, signal, sys
+        before = f"""import atexit, config, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it
 config.HOST, config.PORT = {host!a}, "0"
 """
@@ -93,7 +93,7 @@ import mimetypes
 mimetypes.knownfiles = ["mime.types"]
 sys.addaudithook(lambda event, args: event.startswith("socket.") and print(event))
 import config, router, utils, routes, main
-print(utils.download_headers("a.zzz")["Content-Type"], utils.CONSOLE == [sys.stdout, sys.stderr])
+print(utils.download_headers("a.zzz")["Content-Type"], main.SidhHTTP.timeout == config.TIMEOUT)
 """)
         self.assertEqual(process.communicate(timeout=LIMIT),
                          ("application/octet-stream True\nlast words\n", ""))
@@ -113,7 +113,7 @@ print(utils.download_headers("a.zzz")["Content-Type"], utils.CONSOLE == [sys.std
                 main.main()
             self.assertRegex(caught.exception.code,
                              rf"\Acannot listen on {host}, port {port}: .*({why}).*\n"
-                             r"To change them, set MINI_HOST and MINI_PORT, or edit config\.py\.")
+                             r"To change them, set MINI_HOST and MINI_PORT, or edit config.py.\Z")
 
 
 @unittest.skipUnless(os.name == "posix", "Windows has no signals that end one program politely")
@@ -138,10 +138,7 @@ class Stop(Program):
 
     @unittest.skipUnless(hasattr(os, "openpty"), "this system has no terminals for programs")
     def test_a_handler_that_prints_does_not_disturb_the_end(self):
-        try:
-            terminal, of_program = os.openpty()
-        except OSError as error:
-            self.skipTest(f"no terminal can be opened: {error}")
+        terminal, of_program = os.openpty()
         self.addCleanup(os.close, terminal)
         process = self.run_python(RUN_MAIN, stdout=of_program)
         os.close(of_program)
@@ -154,3 +151,12 @@ class Stop(Program):
             while os.read(terminal, 65536):
                 pass
         self.assertEqual((process.wait(LIMIT), process.stderr.read()), (0, ""))
+
+    def test_at_the_end_the_console_is_kept_for_threads_but_python_no_longer_has_it(self):
+        process = self.run_python("""
+show = "print(sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__, file=open(1, 'w', closefd=False))"
+atexit.register(exec, show, {"sys": sys})
+import utils
+print(utils.CONSOLE == [sys.stdout, sys.stderr])
+""")
+        self.assertEqual(process.communicate(timeout=LIMIT), ("True\nNone None None None\n", ""))

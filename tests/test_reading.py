@@ -46,7 +46,7 @@ class Reading(Sandbox):
         return connections
 
 
-class FirstLine(Reading):
+class Heads(Reading):
     def test_it_says_path_and_query(self):
         for target, path, query in [
             (b"/home", "/home", ""), (b"/home?", "/home", ""), (b"/home?x=1", "/home", "x=1"),
@@ -103,9 +103,7 @@ class FirstLine(Reading):
         self.assert_refused(400, "Bad Target", map(head, targets))
         self.assert_refused(400, "Bad Target", [head(b"a:80", method=b"OPTIONS")])
 
-
-class Headers(Reading):
-    def test_they_are_read_as_they_were_sent_but_for_space_around_them(self):
+    def test_headers_are_read_as_they_were_sent_but_for_space_around_them(self):
         for line, name, value in [
             (b"X: 1", "x", "1"), (b"X:1", "X", "1"), (b"X:", "X", ""), (b"X: a:b", "X", "a:b"),
             (b"x-y: \t two words \t", "X-Y", "two words"), (b"X: 1\r\nx: 2", "Y", None),
@@ -117,7 +115,7 @@ class Headers(Reading):
             self.assertEqual(read(with_header(line)).headers[name], value)
         self.assertEqual(read(with_header(b"X: 1\r\nx: 2")).headers.get_all("X"), ["1", "2"])
 
-    def test_a_line_in_doubt_is_refused(self):
+    def test_a_header_in_doubt_is_refused(self):
         lines = [b"X : a", b"X\t: a", b": a", b"X", b" X: a", b"X: a\r\n folded", b"X: a\x00b",
                  b"X: a\r\n\tfolded", b"X: a\rContent-Length: 5", b"X: a\nContent-Length: 5",
                  b"X: a\x0bb", b"X: a\x7fb", b"X: a\x1fb", b"X\xe9: a", b"X(: a", b"X: a\r"]
@@ -162,6 +160,17 @@ class Headers(Reading):
                     "a#b", "a?b", "a\\b", '"a"', "[]", "[x]", "[::1%0]", "[::1]x", "[::1]:x",
                     "a[::1]", ":80", "\xe9", "a\r\nHost: a", "a\r\nhost: b")])
         self.assert_refused(400, "Bad Host", [head(headers=b""), head(b"/", b"HTTP/1.2", b"")])
+
+    def test_whatever_one_byte_becomes_it_is_a_request_or_a_refusal(self):
+        for raw in [b"GET /a%20b?x=%C3 HTTP/1.1\r\nHost: a.b:80\r\nContent-Length: 3\r\n\r\nabc",
+                    b"POST http://[::1]/ HTTP/1.0\r\nHost: [::1]\r\nConnection: close\r\n\r\n",
+                    CHUNKED + b"2;a=b\r\nxy\r\n0\r\nT: t\r\n\r\n"]:
+            for at in range(len(raw)):
+                for byte in range(at % 7, 256, 7):
+                    with contextlib.suppress(EOFError, router.Refusal):
+                        request = read(raw[:at] + bytes([byte]) + raw[at + 1:])
+                        words = [request.method, request.query, *request.headers.values()]
+                        self.assertNotRegex("".join(words), "[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Bodies(Reading):
@@ -249,16 +258,3 @@ class Limits(Reading):
         self.assert_refused(413, "Body Too Large", [
             with_header(b"Content-Length: 101"), with_header(b"Content-Length: " + b"9" * 18),
             start + b"33\r\n", CHUNKED + b"65\r\n", CHUNKED + b"F" * 254 + b"\r\n"])
-
-
-class AnyBytes(Reading):
-    def test_whatever_one_byte_becomes_it_is_a_request_or_a_refusal(self):
-        for raw in [b"GET /a%20b?x=%C3 HTTP/1.1\r\nHost: a.b:80\r\nContent-Length: 3\r\n\r\nabc",
-                    b"POST http://[::1]/ HTTP/1.0\r\nHost: [::1]\r\nConnection: close\r\n\r\n",
-                    CHUNKED + b"2;a=b\r\nxy\r\n0\r\nT: t\r\n\r\n"]:
-            for at in range(len(raw)):
-                for byte in range(at % 7, 256, 7):
-                    with contextlib.suppress(EOFError, router.Refusal):
-                        request = read(raw[:at] + bytes([byte]) + raw[at + 1:])
-                        words = [request.method, request.query, *request.headers.values()]
-                        self.assertNotRegex("".join(words), "[\x00-\x08\x0a-\x1f\x7f]")

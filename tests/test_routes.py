@@ -53,9 +53,11 @@ class ShippedPages(LiveServer):
             headers.add_header(name, value)
         query = "name=Ada&x=100%&" + quote("<script>") + "=" + quote("</pre>'\"")
         request = make_request("/request", query)._replace(headers=headers)
-        page = router.ROUTES["/request"](request)[2]
-        for text in ("Hello, Ada!", "method: GET\npath: /request\nquery: " + query, "x = 100%\n",
-                     "<script> = </pre>'\"", "X-Mood: good\nCookie: a=1\nCookie: b=<script>"):
+        *start, page = router.ROUTES["/request"](request)
+        self.assertEqual(start, [200, "text/html"])
+        for text in ("Hello, Ada!", "method: GET\npath: /request\nquery: " + query,
+                     "name = Ada\nx = 100%\n<script> = </pre>'\"",
+                     "X-Mood: good\nCookie: a=1\nCookie: b=<script>"):
             self.assertIn(text, unescape(page))
         self.assertNotIn("<script>", page)
         page = router.ROUTES["/request"](make_request(query="name="))[2]

@@ -201,5 +201,6 @@ class Console(Sandbox):
             probe = make_socket.return_value.__enter__.return_value
             probe.getsockname.return_value = ("192.168.1.7", 50000)
             self.assertEqual(utils.own_address(), "192.168.1.7")
+            probe.connect.assert_called_once_with(("192.0.2.1", 9))
             probe.connect.side_effect = OSError(errno.ENETUNREACH, "Network is unreachable")
             self.assertIsNone(utils.own_address())
