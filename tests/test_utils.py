@@ -3,7 +3,6 @@ import errno
 import os
 import re
 import sys
-import time
 from html import escape
 from unittest import mock
 from urllib.parse import unquote
@@ -111,10 +110,9 @@ class Files(Sandbox):
             for name in (r"\\evil\share\x", "//evil/share/x", r"sub\\x", "../x", r"..\x"):
                 self.assertIsNone(self.find(name))
 
-    def test_a_name_of_many_parts_costs_little_time(self):
-        start = time.thread_time()  # the processor's time for this: other programs do not count
-        self.assertIsNone(self.find("a/" * 32000 + "a"))
-        self.assertLess(time.thread_time() - start, 0.5)
+    def test_a_missing_file_costs_no_look_at_each_part_of_its_name(self):
+        with mock.patch("os.path.realpath", side_effect=AssertionError("slow for many parts")):
+            self.assertIsNone(self.find("a/" * 32000 + "a"))
 
     def test_a_link_is_followed_only_to_a_file_inside(self):
         self.make_link(self.path("a.txt"), self.path("link.txt"))
