@@ -40,7 +40,7 @@ class ShippedPages(LiveServer):
 
     def test_what_a_page_links_to_is_there(self):
         self.set_config(FILE_DIR=os.path.join(PROJECT, "files"))
-        for path in [*SHIPPED, "/no/such/page"]:
+        for path in ("/files/", "/home", "/request", "/no/such/page"):
             with self.subTest(path), shipped("a page or a template"):
                 page = self.get(path).content.decode()
                 for link in re.findall('(?:href|src|action)="(/[^"]*)"', page):
