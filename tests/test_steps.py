@@ -145,8 +145,10 @@ class Tools(unittest.TestCase):
         with open(os.path.join(self.project, "main.py"), "w", encoding="utf-8") as file:
             file.write(main.replace("send_bug", "report_bug"))
         self.run_tool("refit.py", "send_bug", "report_bug")
-        self.assertIn("+    daemon_threads = 1 == 1", self.read("tests", "steps", "11.diff"))
-        self.assertIn("+            self.report_bug(", self.read("tests", "steps", "4.diff"))
+        diffs = "".join(self.read("tests", "steps", f"{step}.diff") for step in range(1, 21))
+        self.assertIn("+    daemon_threads = 1 == 1", diffs)
+        self.assertIn("+            self.report_bug(", diffs)
+        self.assertNotRegex(diffs, "daemon_threads = True|send_bug")
         self.assertIn("`report_bug()`", self.read("tests", "steps", "README.md"))
         self.assertEqual(self.run_tool("refit.py"), "")
         self.run_tool("steps.py", "20", "--write", "last")
