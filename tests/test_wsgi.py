@@ -33,7 +33,8 @@ class Wsgi(Sandbox):
         content = b"".join(response)
         response.close()
         status, headers = start_response.call_args[0]
-        return status, dict(headers), content
+        headers = {name: text for name, text in headers if name != "X-Time"}  # exercise 5 adds it
+        return status, headers, content
 
     def test_each_method_is_answered_as_by_main(self):
         headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": "7"}
