@@ -135,14 +135,14 @@ class Sandbox(unittest.TestCase):
         """Return a new folder with these files ("sub/a.txt" too), gone at the end of the test."""
         folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)  # Windows keeps what is open
-        for name in map(os.fsencode, files):
+        for name in files:
             try:
-                path = os.path.join(os.fsencode(folder), name)
+                path = os.path.join(os.fsencode(folder), os.fsencode(name))
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "wb") as file:
-                    file.write(b"content of " + name)
+                    file.write(b"content of " + os.fsencode(name))
             except (OSError, ValueError) as error:
-                self.skipTest(f"this file system refuses the name {name}: {error}")
+                self.skipTest(f"this file system refuses the name {name!a}: {error}")
         return folder
 
     def write(self, name, content):
