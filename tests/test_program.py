@@ -70,6 +70,7 @@ config.HOST, config.PORT = {host!a}, "0"
     def connect(self, first_line):
         """Return a client of the program that has printed this line, and the address in it."""
         form = r"server running on (http://\[?(.+?)\]?:(\d+)) \(Ctrl\+C stops it\)\r?\n"
+        self.assertRegex(first_line, form)
         url, host, port = re.match(form, first_line).groups()
         client = socket.create_connection((host, int(port)), LIMIT)
         self.addCleanup(client.close)

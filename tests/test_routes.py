@@ -41,7 +41,7 @@ class ShippedPages(LiveServer):
     def test_what_a_page_links_to_is_there(self):
         self.set_config(FILE_DIR=os.path.join(PROJECT, "files"))
         for path in ("/files/", "/home", "/request", "/no/such/page"):
-            with self.subTest(path), shipped("a page or a template"):
+            with self.subTest(path), shipped("routes.py or templates/"):
                 page = self.get(path).content.decode()
                 for link in re.findall('(?:href|src|action)="(/[^"]*)"', page):
                     self.assertEqual(self.get(link).status, 200, link)
