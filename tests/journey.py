@@ -195,7 +195,8 @@ def make_request(options):
     method = options.method or ("GET" if options.body is None else "POST")
     # As browsers send it: with escapes, and without what follows a "#"
     target = quote(os.fsencode(options.target.partition("#")[0]), safe="/?%&=+:;,@!$'()*~[]")
-    lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", *options.headers]
+    lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", "Connection: close",
+             *options.headers]
     body = os.fsencode(options.body or "")
     if body:
         lines.append(f"Content-Length: {len(body)}")
