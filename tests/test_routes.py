@@ -26,7 +26,7 @@ class ShippedPages(LiveServer):
     def test_the_pages_answer_as_those_of_the_article(self):
         self.set_config(FILE_DIR=self.make_folder("b.txt", "a.txt", "folder/c.txt"))
         for path, status, text in [
-            ("/", 200, "<h1>Hello World</h1>"),
+            ("/", 200, r"\A<h1>Hello World</h1>\Z"),
             ("/files/", 200, '<h1>Files in server</h1><ul><li><a href="/files/a.txt">a.txt</a>'
                              '</li><li><a href="/files/b.txt">b.txt</a></li></ul>'),
             ("/home", 200, "<code>templates/home.html</code>"),
@@ -36,7 +36,7 @@ class ShippedPages(LiveServer):
                 response = self.get(path)
                 self.assertEqual(response.headers["Content-Type"], "text/html; charset=utf-8")
                 self.assertEqual(response.status, status)
-                self.assertIn(text, response.content.decode())
+                self.assertRegex(response.content.decode(), text)
 
     def test_what_a_page_links_to_is_there(self):
         self.set_config(FILE_DIR=os.path.join(PROJECT, "files"))
