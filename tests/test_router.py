@@ -52,7 +52,7 @@ class Routes(Sandbox):
 
     def test_a_second_handler_for_a_path_is_refused_and_the_first_stays(self):
         router.route("/about")(functools.partial(print, "first"))
-        with self.assertRaisesRegex(ValueError, "'/about' already has the handler functools.*first"):
+        with self.assertRaisesRegex(ValueError, "'/about' already has the handler f.*first"):
             router.route("/about")(print)
         self.assertIn("first", repr(router.ROUTES["/about"]))
 
