@@ -81,7 +81,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
 
     timeout = config.TIMEOUT  # after this many seconds, reading and writing raise OSError
     wbufsize = 64 * 1024  # wfile collects this many bytes, or until flush(), before it sends them
-    disable_nagle_algorithm = True  # and then the system does not collect them, too
+    disable_nagle_algorithm = True  # and then the system sends them without delay
 
     def handle(self):
         """Answer one request after another, until one side ends the connection.
@@ -197,7 +197,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
             self.send_head(200, download_headers(os.path.basename(path)), length)
             self.wfile.flush()  # sendfile() bypasses wfile
             if not self.is_head() and length > 0:  # sendfile() refuses 0
-                sent = self.connection.sendfile(file, 0, length)  # not all of it is in memory
+                sent = self.connection.sendfile(file, 0, length)  # without loading all of it
                 if sent < length:  # the file has shrunk, and the client waits for the rest
                     self.close_connection = True
 

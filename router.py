@@ -54,7 +54,7 @@ def route(path: str):
 
 
 class Request(NamedTuple):
-    """What a handler gets: plain data, with no way to the client."""
+    """What a handler gets: plain data, without access to the connection."""
     method: str  # "GET", or "HEAD", which asks for the same response without its body
     path: str  # decoded: "/a b" if the browser sent "/a%20b"
     query: str  # what came after the "?", as it was sent: "name=Ada", or ""

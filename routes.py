@@ -49,8 +49,8 @@ def show_request(request):
     params = query_params(request)  # {"name": "Ada"}
     html = render_template(
         "request.html",
-        # Each value replaces the $word with its name in the file. A visitor may send anything,
-        # even a script: render_template() escapes it, so that it is shown and does not run.
+        # Each value replaces the $word of the same name. A visitor may send anything, even a
+        # script: render_template() escapes it, so that it is shown and does not run.
         name=params.get("name") or "stranger",
         method=request.method,
         path=request.path,

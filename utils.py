@@ -12,6 +12,7 @@ import re
 import socket
 import string
 import sys
+from contextlib import suppress
 from threading import Lock
 from urllib.parse import parse_qs, quote
 
@@ -80,7 +81,7 @@ def find_file(folder: str, name: str) -> str | None:
     Also None for a hidden file and for anything outside: "../secret.txt", "/etc/passwd", or a
     link to such a file.
     """
-    # Before touching the disk: if asked for "//evil/x", Windows would log in at the server "evil".
+    # Before touching the disk: if asked for "//evil/x", Windows would log in to the server "evil".
     if any(part == "" or part.startswith(".") for part in re.split(r"[/\\]", name)):
         return None  # empty, hidden, or ".."
     path = os.path.join(folder, name)
@@ -150,7 +151,7 @@ def welcome(host, port):
 
 
 def own_address():
-    """Return the address of this computer on its network, None if it is on none."""
+    """Return the address of this computer on its network, None if it is offline."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             # For UDP, this sends nothing; it only chooses the address to send from. 192.0.2.1 is
@@ -161,10 +162,12 @@ def own_address():
         return probe.getsockname()[0]
 
 
-CONSOLE = [sys.stdout, sys.stderr]  # kept, because a thread may be printing to them to the end
+CONSOLE = [sys.stdout, sys.stderr]  # kept, because a thread may print until the exit
 
 
 @atexit.register
 def leave_console():
     """Detach the console: Python crashes if a thread prints while it shuts down."""
+    with suppress(OSError, ValueError):  # it is gone already
+        print(end="", flush=True)
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = None
