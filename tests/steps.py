@@ -208,7 +208,8 @@ def ask(program, raw, patience=LIMIT):
             for piece in iter(lambda: client.recv(65536), b""):
                 data += piece
         except socket.timeout:
-            return f"curl: (28) Operation timed out after {patience} seconds"
+            waited = f"after {patience * 1000} milliseconds with 0 bytes received"
+            return f"curl: (28) Operation timed out {waited}"
     text = data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
     return text or "curl: (52) Empty reply from server"
 
