@@ -158,7 +158,7 @@ def perform(what, files, page=()):
     raw = bytes_to_send(what)
     remark = what[1] if len(what) == 2 else ""
     text = ""
-    if os.name != "posix" and raw == b"":
+    if os.name != "posix" and (raw == b"" or "halfway" in remark):
         return ["(this cannot be shown on Windows)"]
     with running(files, page) as program:
         if remark == "press Ctrl+C":
