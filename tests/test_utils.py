@@ -100,7 +100,8 @@ class Files(Sandbox):
         for name in ["../private/secret.txt", "./../private/secret.txt", "..\\private\\secret.txt",
                      "sub/../../private/secret.txt", "sub\\..\\..\\private\\secret.txt",
                      "../private/secret.txt\0", "..//private/secret.txt",
-                     os.path.join(self.base, "private", "secret.txt"), "sub/../a.txt", "./a.txt", "/a.txt", "//a.txt", "sub//in.txt", "a.txt/",
+                     os.path.join(self.base, "private", "secret.txt"), "sub/../a.txt",
+                     "./a.txt", "/a.txt", "//a.txt", "sub//in.txt", "a.txt/",
                      ".hidden", ".git/config", "..dots", "sub", "sub/", "", ".", "..", "\\",
                      "a.txt\0", "\0", "missing.txt", "x" * 5000, "\ud800"]:
             self.assertIsNone(self.find(name), name[:60])
