@@ -3,10 +3,10 @@
 `python main.py` starts it. On the way from a request to its response:
 
 1. Server accepts a connection and starts a thread for it, with a SidhHTTP in it.
-2. handle() waits for a request, and next_request() turns its bytes into a Request.
+2. next_request() waits for a request, and turns its bytes into a Request.
 3. For a GET, do_GET() looks up the handler for the path in ROUTES.
 4. call_handler() calls the handler with the Request and checks what it returns.
-5. send_page() sends that. The connection stays open for the next request: step 2 again.
+5. send_page() sends that. The connection stays open, and handle() goes on with step 2.
 """
 import json
 import os
@@ -177,7 +177,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
         say(f'{self.client_address[0]} - - [{when}] "{self.first_line}" {status} {reason}')
 
     def is_head(self):
-        """Return whether the request is a HEAD, even one that is refused."""
+        """Return whether the request is a HEAD."""
         return self.first_line.startswith("HEAD ")
 
     def send_file(self, path):

@@ -9,9 +9,8 @@
 
 It starts the server on a free port, sends the request, and prints the bytes that came, each call
 of a function in a .py file of the project's folder, with what went in and what came out, and the
-bytes that went. An exception is shown where it is raised; the last one, EOFError, says that the
-client has hung up. Of several calls of one function in a row, only the first is shown, and the
-steps of read_request only if it refuses the request.
+bytes that went. An exception is shown where it is raised. Of several calls of one function in a
+row, only the first is shown, and the steps of read_request only if it refuses the request.
 
 Python itself reports each call and each return to a function of ours, see sys.settrace: the
 modules know nothing of this.

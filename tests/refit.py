@@ -103,7 +103,8 @@ def main():
     """Change the steps, and say how."""
     steps = ladder.read_steps()
     arguments = sys.argv[1:]
-    since = int(arguments[0]) if arguments and arguments[0] in map(str, range(len(steps))) else None
+    is_step = arguments != [] and arguments[0] in map(str, range(len(steps)))
+    since = int(arguments[0]) if is_step else None
     if len(arguments) == 2 and since is not None:
         steps[since] = ladder.read_folder(pathlib.Path(arguments[1]))
         if "main.py" not in steps[since]:

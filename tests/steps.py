@@ -182,7 +182,8 @@ def perform(what, files, page=()):
         text = text or program.printed + program.stdout.read()
     text = re.sub("(?m)^(Date|Server): .*\n", "", text.replace(str(program.port), "9999"))
     text = re.sub(r"(?<=[^\n])(?=HTTP/1\.[01] \d)", "\n", text)  # each answer begins a line
-    return text.replace("\x1b", "(ESC)").rstrip("\n").split("\n")  # your own console stays as it is
+    text = text.replace("\x1b", "(ESC)")  # your own console stays as it is
+    return text.rstrip("\n").split("\n")
 
 
 def bytes_to_send(what):
@@ -217,7 +218,7 @@ def ask(program, raw, patience=LIMIT):
 def cut_download(program, raw):
     """Stop the program in the middle of a download, and return curl's complaint, if any."""
     with open(os.path.join(program.folder, "files", "large.bin"), "wb") as file:
-        file.truncate(20 << 20)
+        file.truncate(200 << 20)
     data = bytearray()
     with connect(program) as client:
         client.sendall(raw)

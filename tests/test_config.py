@@ -19,7 +19,8 @@ class Settings(unittest.TestCase):
             ({}, {}),
             ({"MINI_HOST": "", "MINI_PORT": " "}, {}),
             ({"MINI_HOST": "0.0.0.0", "MINI_PORT": "8081"}, {"HOST": "0.0.0.0", "PORT": "8081"}),
-            ({"MINI_PORT": "8081 "}, {"PORT": "8081"}),  # "set MINI_PORT=8081 && ..." on Windows
+            # "set MINI_PORT=8081 && ..." on Windows
+            ({"MINI_HOST": "::1 ", "MINI_PORT": "8081 "}, {"HOST": "::1", "PORT": "8081"}),
         ]:
             others = {name: value for name, value in os.environ.items() if name[:5] != "MINI_"}
             with self.subTest(environment), shipped("config.py"), \

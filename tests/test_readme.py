@@ -15,13 +15,14 @@ import routes
 import utils
 from tests.support import PROJECT, LiveServer, get, shipped
 
-with contextlib.suppress(OSError), open(os.path.join(PROJECT, "README.md"), encoding="utf-8") as file:
-    README = file.read()
+with contextlib.suppress(OSError):
+    with open(os.path.join(PROJECT, "README.md"), encoding="utf-8", errors="replace") as file:
+        README = file.read()
 
 
 def section(number):
     """Return a section of the README."""
-    return re.search(rf"^## {number}\. [^\n]*\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)[1]
+    return re.search(rf"(?ms)^## {number}\. [^\n]*\n(.*?)(?=^## |\Z)", README)[1]
 
 
 def blocks(text, language):
@@ -37,13 +38,9 @@ def with_readme_date(text):
 
 
 class Snippets(LiveServer):
-    def setUp(self):
-        super().setUp()
-        with open(os.path.join(config.FILE_DIR, "planets.csv"), "w", encoding="utf-8") as file:
-            file.write("planet,day (hours)\nMercury,4222.6\nVenus,2802.0\n")
-
     def load_handlers(self):
         """Do what the README says: save its templates, and add its handlers to routes.py."""
+        self.set_config(FILE_DIR=os.path.join(PROJECT, "files"))
         text = section(1) + section(2)
         for name, content in zip(re.findall(r"Save this as\s+`templates/(\w+\.html)`", text),
                                  blocks(text, "html")):
@@ -54,11 +51,11 @@ class Snippets(LiveServer):
                 exec(snippet, names)
         return names
 
-    @shipped("README.md")
+    @shipped("README.md, or what it shows,")
     def test_each_call_of_curl_gives_the_answer_shown(self):
         self.load_handlers()
-        calls = re.findall(r'^\$ curl (-[^"]+) "http://127\.0\.0\.1:9999(.*)"\n((?:(?!\$ |```).*\n)*)',
-                           section(1) + section(2), re.MULTILINE)
+        call = r'(?m)^\$ curl (-[^"]+) "http://127\.0\.0\.1:9999(.*)"\n((?:(?!\$ |```).*\n)*)'
+        calls = re.findall(call, section(1) + section(2))
         self.assertGreater(len(calls), 5)
         for options, target, shown in calls:
             method = "POST" if "-d" in options else "GET"
@@ -71,7 +68,7 @@ class Snippets(LiveServer):
         line = blocks(section(1), "text")[1]
         self.assertIn(re.sub(" .* - - ", "", line), with_readme_date(self.said()))
 
-    @shipped("README.md")
+    @shipped("README.md, or what it shows,")
     def test_the_pages_say_what_the_text_says(self):
         self.load_handlers()
         for target, text in [("/order", '<input name="count" value=""></label> <b></b>'),
@@ -81,7 +78,7 @@ class Snippets(LiveServer):
                              ("/planet?name=Pluto", "There is no planet called Pluto.")]:
             self.assertIn(text, self.get(target).content.decode())
 
-    @shipped("README.md")
+    @shipped("README.md, or what it shows,")
     def test_the_test_shown_passes_and_can_fail(self):
         names = self.load_handlers()
         code = next(text for text in blocks(section(2), "python") if "unittest" in text)
@@ -90,9 +87,10 @@ class Snippets(LiveServer):
             names["greet"] = greet
             result = unittest.TestResult()
             unittest.defaultTestLoader.loadTestsFromTestCase(names["Greet"]).run(result)
-            self.assertEqual((result.testsRun, len(result.failures)), (1, greet.__name__ != "greet"))
+            self.assertEqual(len(result.failures), greet.__name__ != "greet")
+            self.assertEqual(result.testsRun, 1)
 
-    @shipped("README.md")
+    @shipped("README.md, or what it shows,")
     def test_the_messages_in_its_tables_are_those_of_the_server(self):
         names = self.load_handlers()
         self.write("latin.html", b"\xe9")
@@ -114,8 +112,9 @@ class Snippets(LiveServer):
         with mock.patch.object(config, "PORT", "abc"), self.assertRaises(SystemExit) as ended:
             main.main()
         said = "\n".join([self.said(), *errors, f"{ended.exception}", utils.TEMPLATE_NOT_FOUND])
-        by_python = {"cannot import name", "SQLite objects created in a thread", "UnboundLocalError"}
-        told = re.findall(r"^\| ([^|]*) \|", section(4).partition("| the console")[2], re.MULTILINE)
+        by_python = {"cannot import name", "SQLite objects created in a thread",
+                     "UnboundLocalError"}
+        told = re.findall(r"(?m)^\| ([^|]*) \|", section(4).partition("| the console")[2])
         for message in set(re.findall("`(.*?)`", " ".join(told))) - by_python:
             for part in message.split("..."):
                 self.assertIn(part.strip(), said)
@@ -131,17 +130,18 @@ class Shown(unittest.TestCase):
     def test_the_start_is_what_the_console_says(self):
         self.assertEqual(blocks(section(1), "text")[0], utils.welcome("127.0.0.1", 9999) + "\n")
 
-    @shipped("README.md")
+    @shipped("README.md, or what it shows,")
     def test_the_smallest_framework_prints_what_is_shown(self):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(blocks(section(3), "python")[0], {})
         self.assertEqual(printed.getvalue(), blocks(section(3), "text")[0])
 
-    @shipped("README.md, or what it shows")
+    @shipped("README.md, or what it shows,")
     def test_the_journey_and_the_step_shown_are_printed(self):
         _, journey, steps, step = blocks(section(3), "text")
-        for shown, command in [(journey, ["journey.py"]), (step, ["steps.py", "3"])]:
-            lines = iter(self.run_python(os.path.join(PROJECT, "tests", command[0]), *command[1:]).split("\n"))
+        for shown, name, *arguments in [(journey, "journey.py"), (step, "steps.py", "3")]:
+            printed = self.run_python(os.path.join(PROJECT, "tests", name), *arguments)
+            lines = iter(printed.split("\n"))
             for line in shown.splitlines():
                 self.assertTrue(line == "..." or line in lines, line)
         listed = self.run_python(os.path.join(PROJECT, "tests", "steps.py"))
@@ -149,11 +149,12 @@ class Shown(unittest.TestCase):
                          sorted(" ".join(line.split()) for line in
                                 re.split(r"\n| {3,}(?=\d)", steps) if line))
 
-    @shipped("README.md, or a file that it names")
+    @shipped("README.md, or a file that it names,")
     def test_what_it_names_exists(self):
-        names = re.findall(r"\]\((\w[\w./-]+)\)|`(?:python )?((?:tests|files|templates)/[\w/.-]+)`", README)
-        made_by_the_reader = {"tests/test_greet.py", *re.findall(r"Save this as\s+`(.*?)`", README)}
-        for name in {one or other for one, other in names} - made_by_the_reader:
+        names = re.findall(r"\]\((\w[\w./-]+)\)", README)
+        names += re.findall(r"`(?:python )?((?:tests|files|templates)/[\w/.-]+)`", README)
+        saved = re.findall(r"Save this as\s+`(.*?)`", README)
+        for name in {*names} - {"tests/test_greet.py", *saved}:
             self.assertTrue(os.path.exists(os.path.join(PROJECT, name)), name)
         headings = re.findall("^## (.*)$", README, re.MULTILINE)
         anchors = {re.sub("[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in headings}

@@ -63,7 +63,7 @@ class ShippedPages(LiveServer):
         page = router.ROUTES["/request"](make_request(query="name="))[2]
         self.assertIn("Hello, stranger!", page)
 
-    @shipped("files/request-journey.svg")
+    @shipped("files/request-journey.svg, or what it names,")
     def test_the_picture_names_functions_that_exist(self):
         with open(os.path.join(PROJECT, "files", "request-journey.svg"), encoding="utf-8") as file:
             picture = re.sub("<style>.*</style>|<[^>]*>", " ", file.read(), flags=re.DOTALL)

@@ -78,7 +78,8 @@ class Files(Sandbox):
     def setUp(self):
         super().setUp()
         self.base = self.make_folder("files/a.txt", "files/sub/in.txt", "files/.hidden",
-                                     "files/.git/config", "files/..dots", "private/secret.txt")
+                                     "files/.git/config", "files/..dots",
+                                     "files-private/secret.txt")
         self.folder = os.path.join(self.base, "files")
 
     def path(self, *names):
@@ -97,10 +98,12 @@ class Files(Sandbox):
                 self.assertEqual(utils.find_file(folder, name), os.path.join(folder, name))
 
     def test_nothing_outside_nothing_hidden_and_no_folder_is_found(self):
-        for name in ["../private/secret.txt", "./../private/secret.txt", "..\\private\\secret.txt",
-                     "sub/../../private/secret.txt", "sub\\..\\..\\private\\secret.txt",
-                     "../private/secret.txt\0", "..//private/secret.txt",
-                     os.path.join(self.base, "private", "secret.txt"), "sub/../a.txt",
+        for name in ["../files-private/secret.txt", "./../files-private/secret.txt",
+                     "..\\files-private\\secret.txt",
+                     "sub/../../files-private/secret.txt",
+                     "sub\\..\\..\\files-private\\secret.txt",
+                     "../files-private/secret.txt\0", "..//files-private/secret.txt",
+                     os.path.join(self.base, "files-private", "secret.txt"), "sub/../a.txt",
                      "./a.txt", "/a.txt", "//a.txt", "sub//in.txt", "a.txt/",
                      ".hidden", ".git/config", "..dots", "sub", "sub/", "", ".", "..", "\\",
                      "a.txt\0", "\0", "missing.txt", "x" * 5000, "\ud800"]:
@@ -118,7 +121,7 @@ class Files(Sandbox):
     def test_a_link_is_followed_only_to_a_file_inside(self):
         self.make_link(self.path("a.txt"), self.path("link.txt"))
         self.assertEqual(self.find("link.txt"), self.path("link.txt"))
-        private = os.path.join(self.base, "private")
+        private = os.path.join(self.base, "files-private")
         for link, target in [("out.txt", os.path.join(private, "secret.txt")), ("way", private),
                              ("dead.txt", self.path("none")), (".link", self.path("a.txt"))]:
             self.make_link(target, self.path(link))

@@ -60,6 +60,7 @@ class Wsgi(Sandbox):
                 ({"CONTENT_LENGTH": "6"}, b"123456", "413 Body Too Large", None, 0),
                 ({"CONTENT_LENGTH": "5"}, b"123", "400 Body Cut Short", None, 3),
                 ({"CONTENT_LENGTH": ""}, b"the next request", "200 OK", b"", 0),
+                ({**in_chunks, "CONTENT_LENGTH": "5"}, b"123", "400 Body Cut Short", None, 3),
                 (in_chunks, b"12345", "200 OK", b"12345", 5),
                 (in_chunks, b"1234567", "413 Body Too Large", None, 6)]:
             with self.subTest(environ, sent=sent):

@@ -42,9 +42,9 @@ class Exchange(main.SidhHTTP):
             if name.startswith("HTTP_") or value and name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
                 headers[name.removeprefix("HTTP_").replace("_", "-").title()] = value
         path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        client_address = environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0)
+        client = environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0)
         return Request(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""),
-                       environ["SERVER_PROTOCOL"], headers, self.read_body(headers), client_address)
+                       environ["SERVER_PROTOCOL"], headers, self.read_body(headers), client)
 
     def read_body(self, headers):
         """Return the body, or raise Refusal."""

@@ -9,6 +9,7 @@ from tests.exercises import support
 class NotModified(support.Exercise):
     """GET /files/hello.txt -> Last-Modified: DATE; the same with If-Modified-Since: DATE -> 304"""
 
+    PAGES = ""
     TIME = 1_600_000_000  # seconds since 1970: a day in 2020, when the file was changed
     REQUESTS = ("GET /files/hello.txt", "HEAD /files/hello.txt")
 
