@@ -76,7 +76,7 @@ def check_response(response: object) -> tuple[int, str, bytes]:
     """Return a handler's response with its body as bytes, or raise WrongResponse."""
     if not isinstance(response, tuple) or len(response) != 3:
         raise WrongResponse(f"response is {short_repr(response)}, "
-                            "not a tuple (status, content type, body)")
+                            "not a tuple of three: (status, content type, body)")
     status, content_type, body = response
     if not isinstance(status, int) or not 200 <= status <= 599:
         raise WrongResponse(f"status is {short_repr(status)}, not a number from 200 to 599")

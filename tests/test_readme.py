@@ -97,7 +97,8 @@ class Snippets(LiveServer):
         for body in ("return 'pong'", "return 200, 'text/plain', {'a': 1}", "raise KeyError",
                      "return query_params(request).get('x') + 'x'", "render_template('x')",
                      "render_template('x.html', 'Ada')", "route.x", "number = 1; number()",
-                     "render_template('latin.html')", "return b'\\xe9'.decode()", "open('none')"):
+                     "render_template('latin.html')", "return b'\\xe9'.decode()", "open('none')",
+                     "return '1' + 1"):
             exec(f"def ping(request): {body}\nroute('/try')(ping)", dict(names))
             self.get("/try")
             del router.ROUTES["/try"]

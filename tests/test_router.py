@@ -19,7 +19,7 @@ RESPONSES = [
 
 # (what a handler returned, the beginning of what is said about it)
 WRONG_RESPONSES = [
-    (None, "response is None, not a tuple (status, content type, body)"),
+    (None, "response is None, not a tuple of three"),
     ("x" * 1000000, "response is 'xxxxx"),
     ("<h1>Hello</h1>", "response is '<h1>Hello</h1>', not a tuple"),
     ([200, "text/html", "x"], "response is [200, 'text/html', 'x'], not a tuple"),
