@@ -113,8 +113,8 @@ class Snippets(LiveServer):
         with mock.patch.object(config, "PORT", "abc"), self.assertRaises(SystemExit) as ended:
             main.main()
         said = "\n".join([self.said(), *errors, f"{ended.exception}", utils.TEMPLATE_NOT_FOUND])
-        by_python = {"cannot import name", "SQLite objects created in a thread",
-                     "UnboundLocalError"}
+        by_python = {"cannot import name", "is not a package", "UnboundLocalError",
+                     "SQLite objects created in a thread"}
         told = re.findall(r"(?m)^\| ([^|]*) \|", section(4).partition("| the console")[2])
         for message in set(re.findall("`(.*?)`", " ".join(told))) - by_python:
             for part in message.split("..."):
