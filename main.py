@@ -226,7 +226,7 @@ class SidhHTTP(BaseHTTPRequestHandler):
     # ---- Called by the base class ----
 
     def setup(self):
-        """Prepare the connection."""
+        """Set up the connection, with little waiting to be sent."""
         super().setup()
         # Linux would buffer 4 MiB, and a slow client would need more than TIMEOUT to make room.
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):

@@ -130,6 +130,16 @@ class Stop(Program):
         self.assertNotIn("Traceback", process.stderr.read())
         self.assertRegex(process.stdout.read(), r"\nserver closed\.\.\.\nlast words\n\Z")
 
+    def test_if_nobody_reads_what_it_prints_it_serves_and_ends_quietly_all_the_same(self):
+        process = self.run_python(RUN_MAIN)
+        client, _ = self.connect(process.stdout.readline())
+        process.stdout.close()  # as "| head -n 1" does
+        client.sendall(get("/"))
+        self.assertIn(b" 200 ", client.recv(65536))
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(LIMIT), 0)
+        self.assertNotRegex(process.stderr.read(), "Error|Traceback|Exception")
+
     @unittest.skipUnless(hasattr(os, "openpty"), "this system has no terminals for programs")
     def test_a_handler_that_prints_does_not_disturb_the_end(self):
         try:
